@@ -1,0 +1,93 @@
+"""
+What can go wrong, and whose fault it is.
+
+Every error that a caller may meet is a L{TrailcamError} whose text is one
+line for a person, saying what to do next where there is something to do.
+C{exit_status} is what the command line ends with.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CameraLost",
+    "CommandFailed",
+    "ConfigError",
+    "DamagedTransfer",
+    "DecodeError",
+    "LibraryError",
+    "LoginRefused",
+    "MissingExtra",
+    "NoCameraAnswered",
+    "SendBufferFull",
+    "TrailcamError",
+]
+
+
+class TrailcamError(Exception):
+    """
+    The base of all errors that are ours to explain.
+
+    @cvar exit_status: what the command line ends with.
+    """
+
+    exit_status = 1
+
+
+class DecodeError(TrailcamError, ValueError):
+    """Bytes from outside are not what the protocol says; they are dropped and counted."""
+
+
+class SendBufferFull(TrailcamError):
+    """More was given to a session to send than it is willing to hold."""
+
+
+class ConfigError(TrailcamError):
+    """A wrong key or value in C{tap.conf} or on the command line."""
+
+    exit_status = 2
+
+
+class MissingExtra(TrailcamError):
+    """An optional feature was asked for whose packages are not installed."""
+
+    exit_status = 2
+
+
+class NoCameraAnswered(TrailcamError):
+    """Nothing answered within the time allowed."""
+
+    exit_status = 3
+
+
+class CameraLost(TrailcamError):
+    """The session ended before the work did: silence, CLOSE, or no progress."""
+
+    exit_status = 3
+
+
+class LoginRefused(TrailcamError):
+    """The camera does not accept the user name and password; it is not tried again."""
+
+    exit_status = 4
+
+
+class CommandFailed(TrailcamError):
+    """
+    The camera answered a command with an error.
+
+    @ivar response: the camera's whole answer, as decoded from JSON.
+    """
+
+    def __init__(self, message: str, response: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.response = response or {}
+
+
+class DamagedTransfer(TrailcamError):
+    """A photo or video arrived, but not whole; nothing of it was kept."""
+
+
+class LibraryError(TrailcamError):
+    """The library or the state folder cannot be used: full, read-only, gone, or corrupt."""
+
+    exit_status = 5
