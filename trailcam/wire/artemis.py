@@ -88,9 +88,13 @@ class Message:
         return cls(ident, sequence, data[HEADER_SIZE:])
 
 
-def encode_header(ident: int, sequence: int, length: int) -> bytes:
-    """The 20 bytes before a payload of C{length} bytes."""
-    return _HEADER.pack(MAGIC, 0, ident, sequence, length)
+def encode_header(ident: int, sequence: int, length: int, flag: int = 0) -> bytes:
+    """
+    The 20 bytes before a payload of C{length} bytes.
+
+    @param flag: the byte after the magic: NUL in everything but events (F: 0x77, 0x76).
+    """
+    return _HEADER.pack(MAGIC, flag, ident, sequence, length)
 
 
 @dataclass(frozen=True, slots=True)

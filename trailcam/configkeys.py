@@ -1,0 +1,168 @@
+"""
+The keys of C{tap.conf}: which there are, and how the value of each is read.
+
+Also used for the same values from elsewhere: the answers to C{trailcam init}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import tzinfo
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from trailcam.errors import ConfigError
+from trailcam.target import parse_address
+
+__all__ = ["KEYS", "check_name", "check_value", "suggestion"]
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+class _Wrong(ValueError):
+    """
+    A value that is not what its key wants.
+
+    @ivar must: what the value must be.
+    @ivar known: the values that there are, where they can be listed.
+    """
+
+    def __init__(self, must: str, known: Collection[str] = ()) -> None:
+        super().__init__(must)
+        self.must = must
+        self.known = known
+
+
+Reader = Callable[[str], Any]
+
+
+def _number(low: float, high: float, kind: type[int] | type[float] = float) -> Reader:
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(-1)
+        if not low <= value <= high:
+            raise _Wrong(f"a number from {low} to {high}")
+        return value
+
+    return read
+
+
+def _pauses(text: str) -> tuple[float, ...]:
+    read = _number(0, 3600)
+    try:
+        return tuple(read(pause) for pause in text.replace(",", " ").split())
+    except _Wrong:
+        raise _Wrong("numbers from 0 to 3600 with blanks between them") from None
+
+
+def _level(text: str) -> str:
+    levels = ("debug", "info", "warn", "error")
+    if text.lower() not in levels:
+        raise _Wrong("debug, info, warn or error", levels)
+    return text.lower()
+
+
+def _address(text: str) -> tuple[str, int | None]:
+    try:
+        return parse_address(text)
+    except ConfigError:
+        raise _Wrong("a camera's address like 192.168.43.1 or 192.168.43.1:40611") from None
+
+
+def _ipv4(text: str) -> str:
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        raise _Wrong("an IPv4 address like 192.168.43.255") from None
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise _Wrong("a path whose ~ is the home folder of someone known here") from None
+
+
+def _zone(text: str) -> tzinfo:
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        return ZoneInfo(text)
+    except (KeyError, ValueError, OSError):  # OSError: the name of a folder of zones
+        raise _Wrong("a time zone like Europe/Paris", available_timezones()) from None
+
+
+_PORT = _number(1, 65535, int)
+
+#: The keys of each kind of section, and how each is read.
+KEYS: Mapping[str, Mapping[str, Reader]] = {
+    "trailcam": {"library": _path, "state": _path, "log_level": _level},
+    "connection": {
+        "discovery": _number(0.1, 600),
+        "pauses": _pauses,
+        "total": _number(1, 86400),
+        "silence": _number(1, 600),
+        "request": _number(1, 600),
+        "heartbeat": _number(0.5, 60),
+        "port_patience": _number(0, 600),
+    },
+    "camera": {
+        "address": _address,
+        "interface": _ipv4,
+        "broadcast": _ipv4,
+        "search_port": _PORT,
+        "local_port": _PORT,
+        "user": str,
+        "password": str,
+        "password_file": _path,
+        "zone": _zone,
+        "interval": _number(0, 43200),
+    },
+}
+
+
+def check_value(kind: str, key: str, text: str) -> Any:
+    """
+    Read one value.
+
+    @param kind: the kind of section, a key of L{KEYS}.
+    @return: the value, or C{None} where C{text} is empty.
+    @raise ConfigError: saying what it must be.
+    """
+    text = text.strip()
+    shown = repr(text if len(text) <= 60 else f"{text[:60]}…")
+    if _CONTROL.search(text):
+        raise ConfigError(f"{key} must be text, not {shown}")
+    try:
+        return KEYS[kind][key](text) if text else None
+    except _Wrong as wrong:
+        hint = suggestion(text, wrong.known)
+        raise ConfigError(f"{key} must be {wrong.must}, not {shown}{hint}") from None
+
+
+def check_name(text: str) -> str:
+    """
+    A camera's name.
+
+    @raise ConfigError: when it cannot be one.
+    """
+    if not _NAME.fullmatch(text):
+        raise ConfigError(
+            f"{text[:60]!r} cannot be a camera's name:"
+            " take 1 to 32 of a to z, digits, - and _, not beginning with -"
+        )
+    return text
+
+
+def suggestion(word: str, known: Collection[str]) -> str:
+    """What was probably meant, as the end of a message; empty when nothing comes near."""
+    from difflib import get_close_matches
+
+    names = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), names, 1)
+    return f"; did you mean {names[close[0]]!r}?" if close else ""

@@ -1,0 +1,173 @@
+"""
+What the command line shows: JSON lines or text on standard output, the log
+and a progress bar on standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+    from twisted.logger import LogEvent
+
+__all__ = ["Console", "ProgressBar", "human_bytes", "start_logging"]
+
+
+class Console:
+    """
+    Standard output, for people or for programs.
+
+    @ivar as_json: whether programs read it.
+    """
+
+    def __init__(self, as_json: bool, out: TextIO | None = None) -> None:
+        self.as_json = as_json
+        self._out = out or sys.stdout
+
+    def event(self, name: str, text: str | None = None, **fields: Any) -> None:
+        """
+        Tell that something happened: a JSON object, or a line of text.
+
+        @param text: for people; L{None} for nothing.
+        """
+        if self.as_json:
+            self._line(json.dumps({"event": name, **fields}))
+        elif text is not None:
+            self._line(text)
+
+    def value(self, value: Any, text: str) -> None:
+        """Show a result: as it is in JSON, or as text."""
+        self._line(json.dumps(value) if self.as_json else text)
+
+    def _line(self, line: str) -> None:
+        # What a terminal's encoding cannot show must not end the work.
+        encoding = getattr(self._out, "encoding", None) or "utf-8"
+        print(line.encode(encoding, "replace").decode(encoding), file=self._out, flush=True)
+
+
+def human_bytes(count: int) -> str:
+    """Like C{3.4 MB}."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.2f} GB"
+
+
+def start_logging(verbosity: int, write: Any = None) -> None:
+    """
+    Send the log to standard error, a line for each event and never a traceback
+    unless asked for.
+
+    @param verbosity: 0 warnings only, 1 the story, 2 everything.
+    @param write: takes each line instead, as while a progress bar is shown.
+    """
+    from twisted.logger import LogLevel, formatEvent, globalLogBeginner
+
+    levels = (LogLevel.warn, LogLevel.info, LogLevel.debug)
+    lowest = levels[min(verbosity, 2)]
+
+    def observe(event: LogEvent) -> None:
+        level = event.get("log_level", LogLevel.info)
+        ours = str(event.get("log_namespace", "")).startswith("trailcam")
+        if level < (lowest if ours else LogLevel.warn):
+            return
+        text = formatEvent(event) or event.get("log_text", "")
+        failure = event.get("log_failure")
+        if failure is not None:
+            text = f"{text}: {failure.type.__name__}: {failure.getErrorMessage()}"
+            if verbosity > 1:
+                text += "\n" + failure.getTraceback()
+        clock = time.strftime("%H:%M:%S", time.localtime(event.get("log_time")))
+        mark = f"{level.name}: " if level >= LogLevel.warn else ""
+        line = f"{clock} {mark}{text if verbosity > 1 else ' '.join(text.split())}"
+        _stderr(line) if write is None else write(line)
+
+    globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False, discardBuffer=True)
+
+
+def _stderr(line: str) -> None:
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        pass  # nobody reads it: no reason to stop
+
+
+class ProgressBar:
+    """
+    How far a sync is, on a terminal: files, rate and time left.
+
+    Without a terminal it shows nothing and costs nothing.
+    """
+
+    def __init__(self, wanted: bool) -> None:
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._total = 0
+        self._bytes = 0
+        self._began = time.monotonic()
+        if wanted and sys.stderr.isatty():
+            self._start()
+
+    @property
+    def write(self) -> Any:
+        """Prints a line above the bar; L{None} where there is no bar."""
+        if self._progress is None:
+            return None
+        console = self._progress.console
+        return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def more(self, files: int) -> None:
+        """So many files more are to come."""
+        self._total += files
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, total=self._total, visible=self._total > 0)
+
+    def received(self, count: int) -> None:
+        """So many bytes have come."""
+        self._bytes += count
+        if self._progress is not None and self._task is not None:
+            rate = self._bytes / max(time.monotonic() - self._began, 0.1)
+            note = f"{human_bytes(self._bytes)}, {human_bytes(int(rate))}/s"
+            self._progress.update(self._task, note=note)
+
+    def done(self, file: str) -> None:
+        """One file is home, or given up."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, advance=1, file=file)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _start(self) -> None:
+        from rich.console import Console as RichConsole
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("fetching"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=RichConsole(stderr=True),
+            transient=True,
+            redirect_stdout=True,
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task("", total=None, note="", file="", visible=False)
+        self._progress.start()

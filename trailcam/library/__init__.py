@@ -1,0 +1,10 @@
+"""
+Pictures at home: files in folders by camera and day, and an index of them.
+
+L{Library} is the door; what is behind it blocks, and knows no reactor.
+"""
+
+from trailcam.library.library import Library
+from trailcam.library.records import RescanReport, Source, StoredFile
+
+__all__ = ["Library", "RescanReport", "Source", "StoredFile"]

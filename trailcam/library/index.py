@@ -1,0 +1,215 @@
+"""
+The index: what was ever brought home, and where it is. SQLite, synchronous.
+
+The files are the truth, and the index can be made from them again; only that
+a file was deleted on purpose is known to the index alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from trailcam.commands import MediaFile
+from trailcam.errors import LibraryError
+from trailcam.library.records import StoredFile, identity
+from trailcam.library.times import Moment
+
+__all__ = ["VERSION", "Cursor", "Index", "prepare"]
+
+#: Each takes the index one C{user_version} further.
+_MIGRATIONS = (
+    """
+    CREATE TABLE media (
+        id INTEGER PRIMARY KEY,
+        device_id TEXT NOT NULL,
+        media_id INTEGER,
+        media_time INTEGER,
+        directory INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        file_type INTEGER NOT NULL,
+        duration_ms INTEGER NOT NULL,
+        wall TEXT,
+        utc TEXT,
+        utc_offset INTEGER,
+        zone TEXT,
+        path TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        fetched_at TEXT NOT NULL
+    );
+    CREATE UNIQUE INDEX media_identity ON media (
+        device_id, COALESCE(media_id, -1), COALESCE(media_time, -1), directory, number, file_type
+    );
+    CREATE INDEX media_utc ON media (utc);
+    """,
+)
+#: The C{user_version} that this program writes.
+VERSION = len(_MIGRATIONS)
+
+_COLUMNS = (
+    "device_id, media_id, media_time, directory, number, file_type, duration_ms,"
+    " wall, utc, utc_offset, zone, path, size, sha256, fetched_at"
+)
+_ADD = f"""
+    INSERT INTO media ({_COLUMNS}) VALUES ({", ".join("?" * 15)})
+    ON CONFLICT (
+        device_id, COALESCE(media_id, -1), COALESCE(media_time, -1), directory, number, file_type
+    ) DO UPDATE SET ({_COLUMNS}) = ({", ".join(f"excluded.{c}" for c in _COLUMNS.split(", "))})
+"""
+_WHICH = """
+    device_id = ? AND COALESCE(media_id, -1) = COALESCE(?, -1)
+    AND COALESCE(media_time, -1) = COALESCE(?, -1)
+    AND directory = ? AND number = ? AND file_type = ?
+"""
+_UTC = "%Y-%m-%dT%H:%M:%SZ"
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+class Cursor(Protocol):
+    """What is used of a DB-API cursor."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any: ...
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+
+class Index:
+    """
+    The index, within one transaction.
+
+    @ivar root: the library, which the paths in the index are relative to.
+    """
+
+    def __init__(self, cursor: Cursor, root: Path) -> None:
+        self._cursor = cursor
+        self.root = root
+
+    def known(self, device_id: str, file: MediaFile) -> str | None:
+        """
+        The path of a file that was brought home, be it there still or not.
+
+        @param file: as L{trailcam.library.records.normal} leaves it.
+        """
+        which = identity(device_id, file)
+        self._cursor.execute(f"SELECT path FROM media WHERE {_WHICH}", which)
+        row = self._cursor.fetchone()
+        return None if row is None else str(row[0])
+
+    def add(self, files: Iterable[StoredFile]) -> None:
+        """Write down files; one that is known is replaced."""
+        self._cursor.executemany(_ADD, [self._row(file) for file in files])
+
+    def rows(
+        self, device_id: str | None = None, limit: int = -1, offset: int = 0
+    ) -> list[StoredFile]:
+        """
+        The files of one camera or of all, newest first, those without a date last.
+
+        @param limit: at most so many; below 0 for all.
+        @param offset: leave out so many.
+        """
+        self._cursor.execute(
+            f"SELECT {_COLUMNS} FROM media WHERE ? IS NULL OR device_id = ?"
+            " ORDER BY utc DESC, id DESC LIMIT ? OFFSET ?",
+            (device_id, device_id, limit, offset),
+        )
+        return [self._stored(row) for row in self._cursor.fetchall()]
+
+    def paths(self) -> set[str]:
+        """Where all the files are, or were; relative."""
+        self._cursor.execute("SELECT path FROM media")
+        return {path for (path,) in self._cursor.fetchall()}
+
+    def forget(self, device_id: str, file: MediaFile) -> None:
+        """As if the file had never been brought home."""
+        self._cursor.execute(f"DELETE FROM media WHERE {_WHICH}", identity(device_id, file))
+
+    def _row(self, stored: StoredFile) -> tuple[object, ...]:
+        file, taken = stored.file, stored.taken
+        return (
+            *identity(stored.device_id, file),
+            file.duration_ms,
+            taken and taken.wall.isoformat(),
+            taken and taken.utc.strftime(_UTC),
+            taken and int(taken.offset.total_seconds()),
+            taken and taken.zone,
+            stored.path.relative_to(self.root).as_posix(),
+            stored.size,
+            stored.sha256,
+            stored.fetched_at.strftime(_UTC),
+        )
+
+    def _stored(self, row: Sequence[Any]) -> StoredFile:
+        (device_id, media_id, media_time, directory, number, file_type, duration_ms,
+         wall, _, offset, zone, path, size, sha256, fetched_at) = row  # fmt: skip
+        return StoredFile(
+            device_id,
+            MediaFile(file_type, directory, number, duration_ms, media_id, media_time),
+            Moment(datetime.fromisoformat(wall), timedelta(seconds=offset), zone) if wall else None,
+            self.root / path,
+            size,
+            sha256,
+            datetime.fromisoformat(fetched_at),
+        )
+
+
+def prepare(path: Path, now: datetime) -> Path | None:
+    """
+    Make an index, or bring the one that is there up to date.
+
+    @return: where a damaged one was put; the new one is empty.
+    @raise LibraryError: when it was written by a newer program than this.
+    """
+    try:
+        _migrate(path)
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        if code & 0xFF not in _DAMAGED and (path.is_file() or not path.exists()):
+            raise
+    else:
+        return None
+    aside = _set_aside(path, now)
+    _migrate(path)
+    return aside
+
+
+def _migrate(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise LibraryError(
+                f"the index {path} was written by a newer trailcam (version {version}, and this"
+                f" one knows {VERSION}): update trailcam, or use another folder"
+            )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        for number, migration in enumerate(_MIGRATIONS[version:], version + 1):
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {migration}; PRAGMA user_version = {number}; COMMIT"
+            )
+        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("quick_check found damage")
+        connection.execute(f"SELECT {_COLUMNS} FROM media LIMIT 1")
+
+
+def _set_aside(path: Path, now: datetime) -> Path:
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    serial = 1
+    while aside.exists():
+        serial += 1
+        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{serial}")
+    for suffix in ("", "-wal", "-shm"):
+        if os.path.lexists(f"{path}{suffix}"):
+            os.rename(f"{path}{suffix}", f"{aside}{suffix}")
+    return aside

@@ -1,0 +1,169 @@
+"""
+What L{trailcam.library.library.Library} has done with the disk: blocking, one call at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from trailcam.commands import MediaFile
+from trailcam.library.exif import time_taken
+from trailcam.library.files import (
+    STATE,
+    FolderLock,
+    explained,
+    make_folder,
+    place,
+    probe,
+    sha256_of,
+)
+from trailcam.library.folders import Claim, Found, Survey, claim, look_around, remove
+from trailcam.library.index import prepare
+from trailcam.library.names import MediaName, day_folder, file_name, part_name
+from trailcam.library.records import Source, StoredFile
+from trailcam.library.times import Moment
+
+__all__ = ["Arrival", "Shelf"]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """
+    A file that has come whole.
+
+    @ivar source: the camera.
+    @ivar folder: the camera's folder, as L{Shelf.claim} told.
+    @ivar file: as L{trailcam.library.records.normal} leaves it.
+    @ivar part: where its bytes are.
+    @ivar size: how many they are.
+    @ivar sha256: of them, in hexadecimal.
+    @ivar now: the time, aware.
+    """
+
+    source: Source
+    folder: str
+    file: MediaFile
+    part: Path
+    size: int
+    sha256: str
+    now: datetime
+
+
+class Shelf:
+    """
+    The library's folders, under its lock. Every method raises
+    L{trailcam.errors.LibraryError} when the disk fails it.
+
+    @ivar root: the library; absolute.
+    @ivar index_path: where the index is.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.index_path = root / STATE / "index.sqlite"
+        self._lock = FolderLock(root)
+        self._serial = count(1)
+
+    def acquire(self, now: datetime) -> Path | None:
+        """
+        Try the disk, take the lock, and prepare the index.
+
+        @return: where a damaged index was put.
+        """
+        with explained(self.root):
+            probe(self.root)
+            self._lock.acquire()
+            return prepare(self.index_path, now)
+
+    def release(self) -> None:
+        """Let others have the library."""
+        self._lock.release()
+
+    def claim(self, source: Source) -> Claim:
+        """The camera's folder, made if need be."""
+        with explained(self.root):
+            self._lock.check()
+            return claim(self.root, source)
+
+    def part_path(self, source: Source, folder: str, file: MediaFile) -> Path:
+        """A C{.part} file's path, that was never given before; its folder is made."""
+        with explained(self.root):
+            self._lock.check()
+            name = MediaName(folder, file, _taken(file.media_time, source))
+            return self._day(name) / part_name(file_name(name), next(self._serial))
+
+    def place(self, arrival: Arrival) -> StoredFile:
+        """Give a file its name; without a time from the camera, by its EXIF."""
+        file = arrival.file
+        with explained(self.root):
+            self._lock.check()
+            seconds = file.media_time
+            if seconds is None and file.is_photo:
+                seconds = time_taken(arrival.part)
+            name = MediaName(arrival.folder, file, _taken(seconds, arrival.source))
+            path = place(arrival.part, self._day(name), name, arrival.size, arrival.sha256)
+        return StoredFile(
+            arrival.source.device_id,
+            file,
+            name.taken,
+            path,
+            arrival.size,
+            arrival.sha256,
+            arrival.now,
+        )
+
+    def discard(self, part: Path) -> None:
+        """Delete a C{.part} file."""
+        with explained(self.root):
+            part.unlink(missing_ok=True)
+
+    def survey(self, known: set[str], clean: bool) -> Survey:
+        """
+        Compare the folders with the index.
+
+        @param known: the index's paths.
+        @param clean: delete what an interrupted run left.
+        """
+        with explained(self.root):
+            self._lock.check()
+            survey = look_around(self.root, known)
+            if clean:
+                remove(self.root, survey.leftovers)
+            return survey
+
+    def examine(self, batch: list[Found]) -> tuple[list[StoredFile], list[str]]:
+        """
+        Read files, to write them into the index.
+
+        @return: those that can be read, and what is wrong with the others.
+        """
+        stored, problems = [], []
+        for found in batch:
+            try:
+                stored.append(self._examine(found))
+            except OSError as error:
+                problems.append(f"{found.path} cannot be read: {error.strerror}")
+        return stored, problems
+
+    def _examine(self, found: Found) -> StoredFile:
+        path, name = self.root / found.path, found.name
+        status = path.stat()
+        return StoredFile(
+            found.source.device_id,
+            name.file,
+            name.taken,
+            path,
+            status.st_size,
+            sha256_of(path),
+            datetime.fromtimestamp(int(status.st_ctime), UTC),  # as near as the disk can tell
+        )
+
+    def _day(self, name: MediaName) -> Path:
+        return make_folder(make_folder(self.root / name.folder) / day_folder(name.taken))
+
+
+def _taken(seconds: int | None, source: Source) -> Moment | None:
+    return None if seconds is None else Moment.from_seconds(seconds, source.zone)

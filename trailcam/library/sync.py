@@ -1,0 +1,235 @@
+"""
+Bringing home what is new: the main job.
+
+It lists what is on the card, fetches what the library does not have, three
+photos or one video at a time, and takes each in once it is whole. What came
+damaged is fetched again; when the camera is lost, the client comes back by
+itself and the sync goes on with what is missing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from trailcam.client import BATCH, Camera, MediaListing
+from trailcam.commands import PAGE_SIZE, DeviceInformation, MediaFile
+from trailcam.errors import CameraLost, CommandFailed, DamagedTransfer
+from trailcam.library.library import Library
+from trailcam.library.records import Source, StoredFile
+from trailcam.sinks import Downloaded
+
+__all__ = ["Observer", "SyncReport", "sync"]
+
+#: What came damaged is fetched again so often, then reported.
+RETRIES = 3
+#: The camera may be lost so often in a row without a single file having come.
+LOSSES = 5
+
+
+@dataclass
+class SyncReport:
+    """
+    What a sync did.
+
+    @ivar new: how many files came home.
+    @ivar skipped: how many were here already.
+    @ivar failed: how many could not be fetched.
+    @ivar bytes: how many bytes came home.
+    @ivar seconds: how long it took.
+    """
+
+    new: int = 0
+    skipped: int = 0
+    failed: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+class Observer(Protocol):
+    """Who wants to know how a sync goes."""
+
+    def informed(self, information: DeviceInformation) -> None:
+        """The camera has said who it is and how it fares."""
+
+    def found(self, new: int, known: int) -> None:
+        """A part of the list was read: so many more are new, so many are here already."""
+
+    def stored(self, file: StoredFile) -> None:
+        """A file is home."""
+
+    def failed(self, file: MediaFile, why: str) -> None:
+        """A file could not be fetched."""
+
+
+def sync(
+    reactor: IReactorTime,
+    camera: Camera,
+    library: Library,
+    observer: Observer,
+    zone: tzinfo | None = None,
+) -> Deferred[SyncReport]:
+    """
+    Bring home what is new.
+
+    @param camera: logged in.
+    @param library: open.
+    @param zone: the camera's time zone; L{None} for the station's.
+    @return: fires when all has been tried; fails when the camera is gone for
+        good or the library can take no more. What is home by then stays.
+    """
+    return Deferred.fromCoroutine(_Sync(camera, library, observer, zone).run(reactor))
+
+
+@dataclass
+class _Wanted:
+    """A file to fetch, and how often it came damaged."""
+
+    file: MediaFile
+    damaged: int = 0
+
+
+@dataclass
+class _Sync:
+    camera: Camera
+    library: Library
+    observer: Observer
+    zone: tzinfo | None
+    report: SyncReport = field(default_factory=SyncReport)
+    queue: deque[_Wanted] = field(default_factory=deque)
+    losses: int = 0
+    committing: Deferred[Any] | None = None
+
+    log = Logger()
+
+    async def run(self, clock: IReactorTime) -> SyncReport:
+        began = clock.seconds()
+        information = await self.camera.info()
+        self.observer.informed(information)
+        source = Source(information.device_id, self.camera.target.name, self.zone)
+        listing = self.camera.media()
+        try:
+            more = True
+            while more or self.queue:
+                if self.queue:
+                    await self._fetch(source, self._next_batch())
+                else:
+                    more = await self._look_up(source, listing)
+                if not (more or self.queue):
+                    await self._committed()  # which may find that one must be fetched again
+        finally:
+            listing.close()
+            await self._committed()
+        if listing.refused:
+            self.log.warn("{count} entries of the camera's list made no sense",
+                          count=listing.refused)  # fmt: skip
+        self.report.seconds = clock.seconds() - began
+        return self.report
+
+    async def _look_up(self, source: Source, listing: MediaListing) -> bool:
+        """Queue what is missing of the next part of the list; whether there was any part."""
+        files: list[MediaFile] = []
+        async for file in listing:
+            files.append(file)
+            if len(files) >= PAGE_SIZE:
+                break
+        missing = await self.library.missing(source, files)
+        self.queue.extend(_Wanted(file) for file in missing)
+        known = len(files) - len(missing)
+        self.report.skipped += known
+        self.observer.found(len(missing), known)
+        return bool(files)
+
+    def _next_batch(self) -> list[_Wanted]:
+        """Up to three photos, or one video."""
+        batch = [self.queue.popleft()]
+        while (
+            batch[0].file.is_photo
+            and len(batch) < BATCH
+            and self.queue
+            and self.queue[0].file.is_photo
+        ):
+            batch.append(self.queue.popleft())
+        return batch
+
+    async def _fetch(self, source: Source, batch: list[_Wanted]) -> None:
+        wanted = [(each.file, await self.library.part_path(source, each.file)) for each in batch]
+        try:
+            outcomes = await self.camera.fetch(wanted)
+        except (CameraLost, CommandFailed, DamagedTransfer):
+            outcomes = dict.fromkeys((each.file for each in batch), Failure())
+        arrived = list(self._sort(batch, outcomes))
+        await self._committed()
+        # The disk works on these while the next ones come.
+        self.committing = DeferredList(
+            [Deferred.fromCoroutine(self._commit(source, *each)) for each in arrived],
+            fireOnOneErrback=True,
+            consumeErrors=True,
+        )
+
+    def _sort(
+        self, batch: Sequence[_Wanted], outcomes: dict[MediaFile, Downloaded | Failure]
+    ) -> Iterator[tuple[_Wanted, Downloaded]]:
+        """What has arrived; the rest is queued again or given up."""
+        lost = None
+        for wanted in reversed(batch):
+            outcome = outcomes[wanted.file]
+            if isinstance(outcome, Downloaded):
+                self.losses = 0
+                yield wanted, outcome
+            elif outcome.check(CameraLost):
+                lost = outcome
+                self.queue.appendleft(wanted)
+            elif outcome.check(DamagedTransfer, CommandFailed):
+                self._again(wanted, str(outcome.value))
+            else:
+                outcome.raiseException()
+        if lost is not None:
+            self.losses += 1
+            if self.losses > LOSSES:
+                lost.raiseException()
+
+    def _again(self, wanted: _Wanted, why: str) -> None:
+        """Fetch what came damaged again, after the others, or give up."""
+        wanted.damaged += 1
+        if wanted.damaged <= RETRIES:
+            self.log.warn("{why}; fetching it again ({n} of {all})", why=why, n=wanted.damaged,
+                          all=RETRIES)  # fmt: skip
+            self.queue.append(wanted)
+        else:
+            self.log.error("{why}; given up", why=why)
+            self.report.failed += 1
+            self.observer.failed(wanted.file, why)
+
+    async def _commit(self, source: Source, wanted: _Wanted, got: Downloaded) -> None:
+        try:
+            stored = await self.library.commit(
+                source, wanted.file, Path(got.path), got.size, got.sha256
+            )
+        except DamagedTransfer as error:
+            self._again(wanted, str(error))
+            return
+        self.report.new += 1
+        self.report.bytes += got.size
+        self.observer.stored(stored)
+
+    async def _committed(self) -> None:
+        """Wait for the disk; fails as the first commit that failed."""
+        committing, self.committing = self.committing, None
+        if committing is not None:
+            try:
+                await committing
+            except Exception as error:
+                inner = getattr(error, "subFailure", None)  # FirstError hides it
+                if inner is not None:
+                    inner.raiseException()
+                raise

@@ -1,0 +1,109 @@
+"""
+The source port, remembered on disk for each camera.
+
+A camera ties its session to the client's address and source port, and may
+answer no other until it is switched off and on (PROTOCOL, "The camera tracks
+its client"). So the port must outlive this process, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+__all__ = ["PortMemory", "Remembered"]
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """
+    What is remembered of a camera.
+
+    @ivar port: our source port.
+    @ivar address: where the camera was when it last answered.
+    """
+
+    port: int
+    address: tuple[str, int] | None = None
+
+
+class PortMemory:
+    """
+    One small file for each camera in C{STATE/ports}. Its methods block, briefly.
+
+    @ivar folder: where the files are.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.folder = state / "ports"
+
+    def recall(self, key: str) -> Remembered | None:
+        """
+        What is remembered under C{key}; L{None} when there is nothing.
+
+        @raise OSError: when the file cannot be read.
+        @raise ValueError: when it is not what we wrote.
+        """
+        try:
+            text = self._path(key).read_text("utf-8")
+        except FileNotFoundError:
+            return None
+        entry = json.loads(text)
+        if not isinstance(entry, dict) or not _is_port(entry.get("port")):
+            raise ValueError("no port in it")
+        host, port = entry.get("host"), entry.get("camera_port")
+        known = isinstance(host, str) and _is_port(port)
+        return Remembered(entry["port"], (host, port) if known else None)
+
+    def remember(self, key: str, what: Remembered) -> None:
+        """
+        Write it down, so that it is there whole or not at all.
+
+        @raise OSError: when it cannot be written.
+        """
+        host, camera_port = what.address or (None, None)
+        entry = {
+            "camera": key,
+            "port": what.port,
+            "host": host,
+            "camera_port": camera_port,
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(key)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            with open(part, "w", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _path(self, key: str) -> Path:
+        """A file name of any key: readable where it can be, and never somebody else's."""
+        safe = re.sub(r"[^A-Za-z0-9.-]", "_", key)[:48].lstrip(".")
+        if safe != key:
+            safe += "-" + sha256(key.encode()).hexdigest()[:8]
+        return self.folder / f"{safe}.json"
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536
