@@ -8,8 +8,10 @@ import io
 import json
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from PIL import Image
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SkipTest, TestCase
 
@@ -51,7 +53,11 @@ class LibraryCase(TestCase):
 
     def setUp(self) -> None:
         self.path = Path(os.path.abspath(self.mktemp()))
+        self.mount_disk()
         self.library = self.make()
+
+    def mount_disk(self) -> None:
+        """Before the library is made, so that it goes away after it."""
 
     def make(self, path: Path | None = None, **options: Any) -> Library:
         """A library at C{path} that the test need not close."""
@@ -74,6 +80,13 @@ class LibraryCase(TestCase):
         digest = hashlib.sha256(data).hexdigest()
         return await self.library.commit(source, file, part, len(data), digest)
 
+    async def assertTrouble(self, deferred: Any, *words: str) -> None:
+        """It fails with one line that has C{words}."""
+        error = await self.assertFailure(deferred, LibraryError)
+        for word in words:
+            self.assertIn(word, str(error))
+        self.assertNotIn("\n", str(error))
+
     def tree(self) -> list[str]:
         """All files of cameras, relative."""
         return sorted(
@@ -90,7 +103,7 @@ class CommitTests(LibraryCase):
         """A committed file has its name, its bytes, its time and its row, and is not missing."""
         await self.library.open()
         self.assertEqual(await self.library.missing(CAMERA, [PHOTO, VIDEO]), [PHOTO, VIDEO])
-        before = int(reactor.seconds())  # type: ignore[attr-defined]
+        before = int(reactor.seconds())
         stored = await self.fetch(PHOTO)
         self.assertEqual(self.tree(), [FINAL])
         self.assertEqual(stored.path, self.path / FINAL)
@@ -105,6 +118,37 @@ class CommitTests(LibraryCase):
         self.assertEqual(await self.library.missing(CAMERA, [PHOTO, VIDEO]), [VIDEO])
         self.assertEqual(await self.library.files(CAMERA.device_id), [stored])
 
+    async def test_order(self) -> None:
+        """Fsync, rename, fsync of the folder, row: in that order, never in the reactor's thread."""
+        await self.library.open()
+        part = await self.library.part_path(CAMERA, PHOTO)
+        part.write_bytes(b"data")
+        steps: list[str] = []
+        fsync, rename, add = os.fsync, Path.replace, Index.add
+
+        def note(step: str) -> None:
+            steps.append(step)
+            self.assertNotEqual(threading.get_ident(), reactor_thread)
+
+        def noting_fsync(descriptor: int) -> None:
+            note("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+            fsync(descriptor)
+
+        def noting_rename(path: Path, target: Path) -> Path:
+            note("rename")
+            return rename(path, target)
+
+        def noting_add(index: Index, rows: Any) -> None:
+            note("row")
+            add(index, rows)
+
+        reactor_thread = threading.get_ident()
+        self.patch(os, "fsync", noting_fsync)
+        self.patch(Path, "replace", noting_rename)
+        self.patch(Index, "add", noting_add)
+        await self.library.commit(CAMERA, PHOTO, part, 4, hashlib.sha256(b"data").hexdigest())
+        self.assertEqual(steps, ["file", "rename", "folder", "row"])
+
     async def test_kinds(self) -> None:
         """Photos, videos of both kinds, and what has no time each have their name."""
         await self.library.open()
@@ -115,7 +159,7 @@ class CommitTests(LibraryCase):
             [
                 FINAL,
                 "C60000000001/2025-12-23/"
-                "C60000000001_20251223T211319Z+0100_100-0319-f1ff3d09-12000ms.mp4",
+                "C60000000001_20251223T211319Z+0100_100-0319-f1feef49-12000ms.mp4",
                 "C60000000001/2025-12-23/C60000000001_20251223T211320Z+0100_100-0320-avi-9000ms.mp4",
                 "C60000000001/undated/C60000000001_undated_100-0321.jpg",
             ],
@@ -219,8 +263,6 @@ class CommitTests(LibraryCase):
 
     def fetch_deferred(self, file: MediaFile) -> Any:
         """L{fetch}, begun."""
-        from twisted.internet.defer import Deferred
-
         return Deferred.fromCoroutine(self.fetch(file))
 
     async def test_cancelled(self) -> None:
@@ -245,10 +287,14 @@ class CameraFolderTests(LibraryCase):
         await self.library.open()
         await self.fetch(PHOTO)
         card = self.path / "C60000000001" / "camera.json"
-        expected = {"devId": "C6:00:00:00:00:01", "name": "garden", "zone": "Europe/Berlin"}
+        expected: dict[str, str | None] = {
+            "devId": "C6:00:00:00:00:01",
+            "name": "garden",
+            "zone": "Europe/Berlin",
+        }
         self.assertEqual(json.loads(card.read_text()), expected)
         await self.library.missing(Source(CAMERA.device_id, "pond"), [])
-        expected.update(name="pond", zone=None)  # type: ignore[call-overload]
+        expected.update(name="pond", zone=None)
         self.assertEqual(json.loads(card.read_text()), expected)
 
     async def test_same_letters(self) -> None:
@@ -279,7 +325,7 @@ class CameraFolderTests(LibraryCase):
         self.assertEqual(len({row.device_id for row in rows}), len(evil))
 
     async def test_card_lost(self) -> None:
-        """A folder whose camera.json is lost or broken goes to the camera that fits, files and all."""
+        """A folder whose camera.json is lost or broken goes to the camera that fits it."""
         await self.library.open()
         await self.fetch(PHOTO)
         card = self.path / "C60000000001" / "camera.json"
@@ -289,7 +335,7 @@ class CameraFolderTests(LibraryCase):
             lambda: card.write_bytes(b"[]"),
         ):
             await self.library.close()
-            damage()  # type: ignore[operator]
+            damage()
             (self.path / ".trailcam" / "index.sqlite").unlink()
             await self.reopen()
             self.assertEqual(await self.library.files(), [])
@@ -403,7 +449,8 @@ class RecoveryTests(LibraryCase):
         index = self.path / ".trailcam" / "index.sqlite"
         with closing(sqlite3.connect(index)) as connection:
             connection.execute("PRAGMA user_version = 99")
-        error = await self.assertFailure(self.library.open(), LibraryError)
+        opening: Deferred[Any] = self.library.open()
+        error = await self.assertFailure(opening, LibraryError)
         self.assertIn("update trailcam", str(error))
         with closing(sqlite3.connect(index)) as connection:
             connection.execute("PRAGMA user_version = 1")
@@ -460,13 +507,6 @@ class Recorder:
 
 class TroubleTests(LibraryCase):
     """The disk fails: one clear error, and what is there stays."""
-
-    async def assertTrouble(self, deferred: Any, *words: str) -> None:
-        """It fails with one line that has C{words}."""
-        error = await self.assertFailure(deferred, LibraryError)
-        for word in words:
-            self.assertIn(word, str(error))
-        self.assertNotIn("\n", str(error))
 
     async def test_not_open(self) -> None:
         """Nothing works before open or after close; closing twice is fine."""
@@ -574,14 +614,13 @@ class TroubleTests(LibraryCase):
         self.assertEqual(again.path, self.path / FINAL)
 
 
-class MountedTests(TroubleTests):
+class MountedTests(LibraryCase):
     """On a small disk of its own, where the tests may mount one."""
 
-    def setUp(self) -> None:
-        super().setUp()
+    def mount_disk(self) -> None:
         self.path.mkdir()
         self.mount("-t", "tmpfs", "-o", "size=512k", "none", str(self.path))
-        self.addCleanup(subprocess.run, ["umount", "-l", str(self.path)], check=True)
+        self.addCleanup(subprocess.run, ["umount", str(self.path)], check=True)
 
     def mount(self, *args: str) -> None:
         """Mount, or skip the test."""
@@ -591,40 +630,84 @@ class MountedTests(TroubleTests):
         if run.returncode:
             raise SkipTest(f"cannot mount here: {run.stderr.decode().strip()}")
 
+    def fill(self) -> Path:
+        """Use up what room there is."""
+        ballast = self.path / "ballast"
+        with self.assertRaises(OSError), ballast.open("ab", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        return ballast
+
     async def test_full(self) -> None:
         """On a disk that is really full nothing is lost, and all goes on when there is room."""
         await self.library.open()
         stored = await self.fetch(PHOTO)
-        ballast = self.path / "ballast"
-        with self.assertRaises(OSError), ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
-        with self.assertRaises(OSError):
-            (await self.library.part_path(CAMERA, VIDEO)).write_bytes(b"x" * 100_000)
-        await self.assertTrouble(self.reopen_deferred(), "is full")
+        part = await self.library.part_path(CAMERA, VIDEO)
+        part.write_bytes(b"data")
+        self.fill()
+        digest = hashlib.sha256(b"data").hexdigest()
+        commit = self.library.commit(CAMERA, VIDEO, part, 4, digest)
+        await self.assertTrouble(commit, f"the disk of {self.path} is full")
+        self.assertEqual(await self.library.missing(CAMERA, [PHOTO, VIDEO]), [VIDEO])
+        await self.library.close()
+        ballast = self.fill()
+        await self.assertTrouble(self.library.open(), f"the disk of {self.path} is full")
         self.assertEqual(stored.path.read_bytes(), b"data")
         ballast.unlink()
         await self.library.open()
-        self.assertEqual(await self.library.files(), [stored])
-        self.assertEqual(await self.library.missing(CAMERA, [PHOTO, VIDEO]), [VIDEO])
-        await self.fetch(VIDEO)
+        self.assertEqual(await self.library.missing(CAMERA, [PHOTO, VIDEO, AVI]), [AVI])
+        self.assertIn(stored, await self.library.files())
+        await self.fetch(AVI)
 
     async def test_read_only(self) -> None:
-        """On a read-only disk opening fails, with what to do; so does a commit."""
+        """On a read-only disk opening fails, with what to do, and works once that is done."""
         await self.library.open()
-        part = await self.library.part_path(CAMERA, PHOTO)
-        part.write_bytes(b"data")
+        stored = await self.fetch(PHOTO)
+        await self.library.close()
         self.mount("-o", "remount,ro", str(self.path))
-        await self.assertTrouble(self.library.commit(CAMERA, PHOTO, part, 4, "0"), "read-only")
-        await self.assertTrouble(self.reopen_deferred(), "read-only disk", "mount it writable")
+        await self.assertTrouble(self.library.open(), "read-only disk", "mount it writable")
         self.mount("-o", "remount,rw", str(self.path))
         await self.library.open()
+        self.assertEqual(await self.library.files(), [stored])
 
-    def reopen_deferred(self) -> Any:
-        """L{reopen}, begun."""
-        from twisted.internet.defer import Deferred
 
-        return Deferred.fromCoroutine(self.reopen())
+class ReadersTests(LibraryCase):
+    """The pool that only reads."""
+
+    async def test_no_writing(self) -> None:
+        """Whoever reads cannot change anything."""
+        await self.library.open()
+        stored = await self.fetch(PHOTO)
+        assert self.library._base is not None
+        forget = self.library._base.read(Index.forget, CAMERA.device_id, PHOTO)
+        await self.assertFailure(forget, LibraryError)
+        self.assertEqual(await self.library.files(), [stored])
+
+    async def test_closed(self) -> None:
+        """After close all is in one file: no WAL is left."""
+        await self.library.open()
+        await self.fetch(PHOTO)
+        await self.library.close()
+        self.assertCountEqual(os.listdir(self.path / ".trailcam"), ["index.sqlite", "lock"])
+
+
+class ExplainTests(TestCase):
+    """What a person reads when the disk fails."""
+
+    def test_lines(self) -> None:
+        """Every error of a disk or database is one line that names the place."""
+        root = Path("/pictures")
+        for number in (*errno.errorcode, 99999):
+            for path in (None, "/pictures/C6/a.jpg"):
+                error = OSError(number, "reason", path)
+                text = str(files.explain(root, error))
+                self.assertIn("/pictures", text)
+                self.assertNotIn("\n", text)
+        for code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, None):
+            failure = sqlite3.OperationalError("reason")
+            if code is not None:
+                failure.sqlite_errorcode = code
+            self.assertIn("/pictures", str(files.explain(root, failure)))
 
 
 class InlineTests(TestCase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
@@ -32,8 +32,17 @@ ZONES = [BERLIN, ZoneInfo("America/St_Johns"), ZoneInfo("UTC"), timezone(timedel
 PHOTO = MediaFile(0, 100, 318, 0, 3361310203, 1766527938)
 
 
+def set_local_zone(name: str | None) -> None:
+    """Move this process to another zone."""
+    if name is None:
+        os.environ.pop("TZ", None)
+    else:
+        os.environ["TZ"] = name
+    time.tzset()
+
+
 @st.composite
-def names(draw: st.DrawFn) -> tuple[MediaName, object]:
+def names(draw: st.DrawFn) -> tuple[MediaName, tzinfo | None]:
     """A name and the zone that its camera is in."""
     zone = draw(st.sampled_from(ZONES))
     seconds = draw(st.none() | st.integers(0, 4_000_000_000))
@@ -72,7 +81,7 @@ class FileNameTests(TestCase):
 
     @given(names())
     @settings(deadline=None)
-    def test_round_trip(self, drawn: tuple[MediaName, object]) -> None:
+    def test_round_trip(self, drawn: tuple[MediaName, tzinfo | None]) -> None:
         """Whatever is built is read back exactly, as a final and as a .part name."""
         name, zone = drawn
         self.assertEqual(parse(file_name(name), zone), name)
@@ -191,11 +200,8 @@ class MomentTests(TestCase):
 
     def test_local(self) -> None:
         """Without a zone it is the station's own, also in its skipped hour."""
-        self.addCleanup(time.tzset)
-        self.patch(os, "environ", os.environ.copy())
-        os.putenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-        self.addCleanup(os.unsetenv, "TZ")
-        time.tzset()
+        self.addCleanup(set_local_zone, os.environ.get("TZ"))
+        set_local_zone("CET-1CEST,M3.5.0,M10.5.0/3")
         summer = Moment.from_wall(datetime(2025, 7, 1, 12), None)
         skipped = Moment.from_wall(datetime(2025, 3, 30, 2, 30), None)
         self.assertEqual((summer.utc.hour, summer.zone), (10, "CEST"))

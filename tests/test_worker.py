@@ -57,7 +57,8 @@ class ThreadWorkerTests(TestCase):
 
     async def test_cancel_waiting(self) -> None:
         """A call that is cancelled before its turn never runs, and the others do."""
-        go, ran = threading.Event(), []
+        go = threading.Event()
+        ran: list[str] = []
         first = self.worker.call(go.wait, 10)
         second = self.worker.call(ran.append, "cancelled")
         third = self.worker.call(ran.append, "third")

@@ -28,7 +28,7 @@ class Console:
         self.as_json = as_json
         self._out = out or sys.stdout
 
-    def event(self, name: str, text: str | None = None, **fields: Any) -> None:
+    def event(self, name: str, text: str | None = None, /, **fields: Any) -> None:
         """
         Tell that something happened: a JSON object, or a line of text.
 

@@ -18,7 +18,6 @@ import textwrap
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
-from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO
 
@@ -70,6 +69,9 @@ _NAMES: dict[type, str] = {
 }
 
 _MESSAGES = {int(ident): ident.name for ident in MessageId}
+
+#: Under what name a message's content stands.
+_KINDS = ("command", "response", "frame", "thumbnail", "file", "event", "damaged")
 
 _COMMANDS = {
     0: "login", 1: "logout", 258: "start live view", 259: "stop live view",
@@ -200,13 +202,14 @@ def _open(path: Path, passed: Counter[str]) -> Iterator[_Seen]:
         if not path.is_file():
             raise ConfigError(f"{path} is not a capture: there is no such file")
         with path.open("rb") as file:
-            first = file.readline(_LONGEST)
+            magic = file.read(4)
+            first = magic + file.readline(_LONGEST)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a file's name"
         raise ConfigError(f"{path} is not a capture: {reason}") from None
     if not first:
         raise ConfigError(f"{path} is not a capture: it is empty")
-    if first[:4] in _PCAP_MAGICS:
+    if magic in _PCAP_MAGICS:
         with path.open("rb") as file:
             _pcap_reader(path, file)
         return _read_pcap(path, passed)
@@ -293,7 +296,7 @@ def _packets(path: Path, passed: Counter[str]) -> Iterator[tuple[float, str, str
         reader = _pcap_reader(path, file)
         link = reader.datalink()
         packets = iter(reader)
-        for _ in count():
+        while True:
             try:
                 time, packet = next(packets)
                 source, target, data = _udp(_ip(link, packet))
@@ -727,11 +730,8 @@ def _message_text(message: Json, *, brief: bool) -> str:
     """What an ARTEMIS message says; of a copy only what it is."""
     sequence = message["sequence"]
     head = f"{message['message'].lower()} {sequence if sequence < 0x10000 else hex(sequence)}"
-    said: object = f"{message['length']} bytes"
-    for kind in ("command", "response", "frame", "thumbnail", "file", "event", "damaged"):
-        if kind in message:
-            said = message[kind]
-            break
+    kind = next((kind for kind in _KINDS if kind in message), None)
+    said: object = message[kind] if kind else f"{message['length']} bytes"
     if kind in ("command", "response") and isinstance(said, dict):
         head += _command_name(said.get("cmdId"))
         said = {key: value for key, value in said.items() if key != "cmdId"}

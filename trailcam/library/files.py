@@ -156,7 +156,8 @@ def place(part: Path, folder: Path, name: MediaName, size: int, sha256: str) -> 
             raise DamagedTransfer(f"{part.name} is not whole on the disk: fetch it again")
         if name.taken is not None:
             seconds = name.taken.utc.timestamp()
-            os.utime(part, (seconds, seconds))
+            with suppress(OSError):  # nice to have, and not every disk allows it
+                os.utime(part, (seconds, seconds))
         os.fsync(file.fileno())
     for copy in count(1):
         path = folder / file_name(MediaName(name.folder, name.file, name.taken, copy))

@@ -143,14 +143,16 @@ def _look_into(root: Path, day: Path, source: Source, known: set[str], survey: S
                 seen.add(path)
             elif parse_part(entry.name, source.zone):
                 survey.leftovers.append(path)
-            elif name := parse(entry.name, source.zone):
-                if not entry.is_file(follow_symlinks=False):
-                    continue
+            elif (name := parse(entry.name, source.zone)) and _is_file(entry):
                 if entry.stat().st_size:
                     survey.new.append(Found(path, source, name))
                 else:
                     survey.leftovers.append(path)
     return seen
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
 
 
 def remove(root: Path, leftovers: list[str]) -> None:

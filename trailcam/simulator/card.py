@@ -170,7 +170,8 @@ class Card:
         taken = self._taken[file.key]
         shot = Shot(self._seed, taken.wall_clock, self._camera)
         names = (f"{self._seed}/{taken.visit}/{again}" for again in count())
-        visitors = (visit(name, shot.night, 0.7 * taken.place_in_visit) for name in names)
+        seconds = 0.7 * taken.place_in_visit if file.is_photo else -1.0
+        visitors = (visit(name, shot.night, seconds) for name in names)
         # A photo may be empty; in a video somebody comes.
         animals = next(found for found in visitors if found or file.is_photo)
         return replace(shot, animals=animals)

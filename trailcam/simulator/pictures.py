@@ -19,8 +19,8 @@ from typing import NamedTuple, TypeAlias
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-__all__ = ["PHOTO", "THUMBNAIL", "VIDEO", "Animal", "Shot", "background", "photo", "put", "stamp",
-           "thumbnail", "visit"]  # fmt: skip
+__all__ = ["KINDS", "PHOTO", "THUMBNAIL", "VIDEO", "Animal", "Shot", "background", "photo", "place",
+           "put", "stamp", "thumbnail", "visit"]  # fmt: skip
 
 Size: TypeAlias = tuple[int, int]
 Colour: TypeAlias = tuple[int, int, int]
@@ -70,8 +70,8 @@ def place(seed: int, size: Size) -> Place:
     shade = curve(fractal(rng, brush.size, 5, 6), lambda v: 0.55 + 0.6 * v)
     land = ImageChops.multiply(brush.land, Image.merge("RGB", [shade] * 3))
     clouds = fractal(rng, (VIDEO[0] * 2, VIDEO[1] // 2), 3, 6)
-    painted = land, brush.near, mask, brush.front
-    return Place(*(image.reduce(2) for image in painted), clouds=clouds)
+    land, near, mask, front = (image.reduce(2) for image in (land, brush.near, mask, brush.front))
+    return Place(land, near, mask, front, clouds)
 
 
 def curve(image: Image.Image, change: Callable[[float], float]) -> Image.Image:
@@ -182,8 +182,8 @@ class _Brush:
             self._band(y, 0, self.width, grass, share)
             self._band(y, middle - half, middle + half, earth, share)
         for _ in range(330):
-            x, y = rng.uniform(0, self.width), edge + rng.uniform(-26, 4)
-            self._oval(x, y, rng.uniform(6, 30), self._varied((62, 80, 44), 0.3), 30)
+            at = rng.uniform(0, self.width), edge + rng.uniform(-26, 4)
+            self._oval(*at, rng.uniform(6, 30), self._varied((62, 80, 44), 0.3), 30)
         for index in range(9000):
             share = 1.1 * float((index / 9000) ** 0.8)
             x, (middle, half) = rng.uniform(0, self.width), self._path(share)
@@ -441,8 +441,13 @@ def _rounded(points: Points) -> Points:
 def _fur(size: Size, back: Colour, belly: Colour) -> Image.Image:
     ramp = Image.linear_gradient("L").resize(size)
     light, dark = blend((255, 240, 220), back, 0.9), blend((0, 0, 0), belly, 0.8)
-    coat = curve(fractal(Random(5), size, 24, 4), lambda v: 0.72 + 0.36 * v)
-    return ImageChops.multiply(ImageOps.colorize(ramp, light, dark), Image.merge("RGB", [coat] * 3))
+    coat = Image.merge("RGB", [_coat().resize(size, Image.Resampling.BILINEAR)] * 3)
+    return ImageChops.multiply(ImageOps.colorize(ramp, light, dark), coat)
+
+
+@lru_cache(1)
+def _coat() -> Image.Image:
+    return curve(fractal(Random(5), (512, 512), 24, 4), lambda v: 0.72 + 0.36 * v)
 
 
 # ---- the pictures
@@ -498,7 +503,7 @@ class Shot:
 
 def photo(shot: Shot) -> bytes:
     """A whole photo with its EXIF: JPEG, 2304 by 1296, about 250 to 500 kB."""
-    image = _picture(shot, VIDEO).resize(PHOTO, Image.Resampling.BICUBIC)
+    image = _picture(shot, VIDEO).resize(PHOTO, Image.Resampling.BILINEAR)
     rng, (grain, mean) = Random(shot.wall_clock), _grain(shot.night)
     left, top = rng.randrange(64), rng.randrange(64)
     grain = grain.crop((left, top, left + PHOTO[0], top + PHOTO[1]))
@@ -667,9 +672,9 @@ def _daylight(scene: Place, shot: Shot) -> Image.Image:
 def _infrared(scene: Place) -> Image.Image:
     """Grey, in the light of the camera's own lamp: grass shines, the distance is lost."""
     grey = curve(scene.land.convert("L", (0.5, 0.6, 0.2, 0)), lambda v: 1.5 * v)
-    spot = Image.radial_gradient("L").resize(grey.size)
-    lamp = curve(spot, lambda v: 0.08 + 1.5 * float((1 - v) ** 1.3))
-    grey = ImageChops.multiply(ImageChops.multiply(grey, curve(scene.near, _reach)), lamp)
+    spot = curve(Image.radial_gradient("L"), lambda v: 0.08 + 1.5 * float((1 - v) ** 1.3))
+    lamp = ImageChops.multiply(curve(scene.near, _reach), spot.resize(grey.size))
+    grey = ImageChops.multiply(grey, lamp)
     return Image.merge("RGB", [curve(grey, lambda v: v + 0.035)] * 3)
 
 

@@ -31,10 +31,10 @@ SAMPLE_RATE = 16000
 AAC_FRAME = 1024
 
 _X264 = {
-    "preset": "ultrafast",
+    "preset": "superfast",
     "tune": "zerolatency",
     "profile": "baseline",
-    "crf": "26",
+    "crf": "33",
     "threads": "1",
     # A key frame each second with its parameters before it, and one slice a frame.
     "x264-params": f"keyint={FRAMES_PER_SECOND}:scenecut=0:repeat-headers=1:sliced-threads=0",

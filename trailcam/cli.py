@@ -1,0 +1,299 @@
+"""
+The C{trailcam} command: what can be asked, and how it ends.
+
+Nothing heavy is imported before a command needs it: C{--help} is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trailcam._version import __version__
+from trailcam.errors import TrailcamError
+
+__all__ = ["main"]
+
+Run = Callable[[argparse.Namespace], int]
+
+_EPILOG = """\
+CAMERA is HOST[:PORT], a name from the configuration, or nothing to search for one.
+
+exit status: 0 done, 1 some files failed, 2 wrong usage, 3 no camera answered,
+             4 login refused, 5 library or state unusable, 130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run one command.
+
+    @param argv: the arguments, without the program's name; C{None} for the process's own.
+    @return: the exit status.
+    """
+    arguments = _parser().parse_args(argv)
+    run: Run | None = getattr(arguments, "run", None)
+    if run is None:
+        _parser().print_help()
+        return 2
+    try:
+        return run(arguments)
+    except TrailcamError as error:
+        return _complain(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; do not complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("TRAILCAM_DEBUG"):
+            raise
+        text = f"internal error, please report it: {type(error).__name__}: {error}"
+        return _complain(f"{text} (TRAILCAM_DEBUG=1 shows more)", 1)
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"trailcam: {' '.join(text.split())}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="trailcam",
+        description="Brings home the pictures of Wi-Fi trail cameras, without the phone app.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"trailcam {__version__}")
+    _add_common(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for add in (_add_demo, _add_sync, _add_discover, _add_info, _add_list, _add_live, _add_send,
+                _add_simulate, _add_decode, _add_init, _add_doctor, _add_rescan):  # fmt: skip
+        add(commands)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, *, sub: bool = False) -> None:
+    """Options that may stand before and after the command."""
+    default = argparse.SUPPRESS if sub else None
+    parser.add_argument("--config", type=Path, metavar="FILE", default=default,
+                        help="read this tap.conf")  # fmt: skip
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS if sub else False,
+                        help="one JSON object a line on standard output")  # fmt: skip
+    parser.add_argument("-v", "--verbose", action="count",
+                        default=argparse.SUPPRESS if sub else 0, help="log more")  # fmt: skip
+    parser.add_argument("-q", "--quiet", action="store_true",
+                        default=argparse.SUPPRESS if sub else False,
+                        help="log warnings only")  # fmt: skip
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, run: Run
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    _add_common(parser, sub=True)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _client(function: str) -> Run:
+    """A command that talks to a camera."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        from trailcam import tasks
+
+        return int(getattr(tasks, function)(arguments))
+
+    return run
+
+
+def _add_connecting(parser: argparse.ArgumentParser, *, optional: bool = True) -> None:
+    parser.add_argument("camera", nargs="?" if optional else None, metavar="CAMERA",
+                        help="HOST[:PORT], a name from the configuration, or nothing")  # fmt: skip
+    add = parser.add_argument
+    add("--state", type=Path, metavar="DIR", help="where the source port is remembered")
+    add("--timeout", type=_seconds, metavar="S", help="for the connecting as a whole (90)")
+    add("--local-port", type=_port, metavar="N", help="call from this source port, whatever is "
+        "remembered")  # fmt: skip
+    add("--interface", metavar="ADDR", help="our own address on the camera's network")
+    _add_search(parser)
+    add("--user", help="user name (admin)")
+    add("--password-file", type=Path, metavar="FILE", help="its first line is the password; or set "
+        "TRAILCAM_PASSWORD (admin)")  # fmt: skip
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--broadcast", metavar="ADDR", help="send the search to this address only")
+    parser.add_argument("--search-port", type=_port, metavar="N", help="port for the search (32108)")
+
+
+def _add_discover(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _command(commands, "discover", "list the cameras that answer", _client("discover"))
+    parser.add_argument("--timeout", type=_seconds, default=5.0, metavar="S",
+                        help="how long to listen (5)")  # fmt: skip
+    parser.add_argument("--interface", metavar="ADDR", help="our own address to search from")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="where source ports are "
+                        "remembered")  # fmt: skip
+    _add_search(parser)
+
+
+def _add_info(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "show what a camera says of itself: battery, card, firmware"
+    _add_connecting(_command(commands, "info", text, _client("info")))
+
+
+def _add_list(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    _add_connecting(_command(commands, "list", "list the media on the card", _client("list_media")))
+
+
+def _add_sync(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _command(commands, "sync", "bring home what is new", _client("sync"))
+    _add_connecting(parser)
+    parser.add_argument("--library", type=Path, metavar="DIR", help="where the pictures go")
+
+
+def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _command(commands, "live", "record the live view", _client("live"))
+    _add_connecting(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.h264",
+                        help="where the H.264 stream goes")  # fmt: skip
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="stop after S seconds; "
+                        "otherwise Ctrl-C does")  # fmt: skip
+
+
+def _add_send(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "send any command and print the answer"
+    parser = _command(commands, "send", text, _client("send"))
+    _add_connecting(parser, optional=False)
+    parser.add_argument("request", metavar="JSON", help="""like '{"cmdId": 512}'""")
+    parser.add_argument("--yes", action="store_true", help="also what changes or erases something")
+
+
+def _add_decode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from trailcam import decode
+
+        return decode.run(arguments.file, as_json=arguments.json, out=sys.stdout)
+
+    text = "show a capture (pcap, pcapng or JSON lines) as readable text"
+    _command(commands, "decode", text, run).add_argument("file", type=Path, metavar="FILE")
+
+
+def _add_init(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from trailcam import firststeps
+
+        path = arguments.config or Path("tap.conf")
+        firststeps.run(path, assume_yes=arguments.yes, out=sys.stderr if arguments.json
+                       else sys.stdout)  # fmt: skip
+        if arguments.json:
+            from trailcam.console import Console
+
+            Console(True).event("done", path=str(path))
+        return 0
+
+    parser = _command(commands, "init", "write a first tap.conf from a few questions", run)
+    parser.add_argument("--yes", action="store_true", help="take every default")
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from trailcam import doctor
+
+        return doctor.run(arguments.config, as_json=arguments.json, out=sys.stdout)
+
+    _command(commands, "doctor", "check what a newcomer trips over, and say how to mend it", run)
+
+
+def _add_rescan(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "rebuild the library's index from its files"
+    parser = _command(commands, "rescan", text, _client("rescan"))
+    parser.add_argument("--library", type=Path, metavar="DIR", help="the library")
+
+
+def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from trailcam.simulator import command
+
+        return command.simulate(arguments)
+
+    parser = _command(commands, "simulate", "be a camera, until interrupted", run)
+    add = parser.add_argument
+    add("--interface", default="127.0.0.1", metavar="A", help="our address (127.0.0.1)")
+    add("--port", type=_port_or_any, default=40611, metavar="N", help="session port (40611)")
+    add("--search-port", type=_port_or_any, default=32108, metavar="N",
+        help="where it hears the search (32108); 0: nowhere")  # fmt: skip
+    add("--photos", type=_count, default=20, metavar="N", help="on the card (20)")
+    add("--videos", type=_count, default=2, metavar="N", help="on the card (2)")
+    add("--firewall", choices=("strict", "session", "off"), default="strict",
+        help="whom it answers: only the port that opened the session, until CLOSE or a restart "
+        "(strict); or until the session ends (session); or everybody (off)")  # fmt: skip
+    add("--seed", type=_count, default=0, metavar="N", help="of all that is random (0)")
+    _add_faults(parser)
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("faults").add_argument
+    for name, text in (("loss", "get lost, each way"), ("duplicate", "come twice"),
+                       ("reorder", "come 20 ms late")):  # fmt: skip
+        add(f"--{name}", type=_share, default=0.0, metavar="P", help=f"share of datagrams that "
+            f"{text} (0 to 1)")  # fmt: skip
+    add("--silence", type=_seconds, default=0.0, metavar="S", help="fall silent for S seconds, once")
+    add("--silence-after", type=_seconds, default=1.0, metavar="S", help="so long after the first "
+        "session began (1)")  # fmt: skip
+    for name, text in (("damaged-tails", "photos that end in wrong bytes"),
+                       ("damaged-frames", "videos with a damaged frame"),
+                       ("wrong-lengths", "photos whose header lies about the length")):  # fmt: skip
+        add(f"--{name}", type=_count, default=0, metavar="N", help=f"number of {text}")
+    add("--refuse-login", action="store_true", help="accept no login")
+    add("--evil-id", action="store_true", help="have an id that would be a bad file name")
+    add("--sleep-after-close", action="store_true", help="answer nobody after CLOSE")
+    add("--repeat-pages", action="store_true", help="answer every page of the list with the first")
+    add("--without-ids", action="store_true", help="leave mediaId and mediaTime out of the list")
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from trailcam.simulator import command
+
+        return command.demo(arguments)
+
+    text = "see it work: a simulated camera, and its pictures brought home"
+    parser = _command(commands, "demo", text, run)
+    parser.add_argument("--stay", action="store_true", help="go on until interrupted")
+    parser.add_argument("--folder", type=Path, default=Path("trailcam-demo"), metavar="DIR",
+                        help="where the pictures go (trailcam-demo)")  # fmt: skip
+
+
+def _number(text: str, convert: Callable[[str], float], low: float, high: float) -> float:
+    try:
+        value = convert(text)
+    except ValueError:
+        value = low - 1
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
+    return value
+
+
+def _port(text: str) -> int:
+    return int(_number(text, int, 1, 65535))
+
+
+def _port_or_any(text: str) -> int:
+    return int(_number(text, int, 0, 65535))
+
+
+def _count(text: str) -> int:
+    return int(_number(text, int, 0, 1_000_000))
+
+
+def _seconds(text: str) -> float:
+    return _number(text, float, 0.0, 86400.0)
+
+
+def _share(text: str) -> float:
+    return _number(text, float, 0.0, 1.0)

@@ -1,0 +1,473 @@
+"""What the commands that talk to a camera do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import deferLater
+
+from trailcam.client import Camera
+from trailcam.commands import CHANGING, DeviceInformation, MediaFile, clean
+from trailcam.config import Config, default_library, default_state, load
+from trailcam.console import Console, ProgressBar, human_bytes, start_logging
+from trailcam.discovery import Discovery, Found, plan
+from trailcam.errors import (
+    CommandFailed,
+    ConfigError,
+    DecodeError,
+    LibraryError,
+    NoCameraAnswered,
+)
+from trailcam.library import Library, StoredFile
+from trailcam.library.sync import SyncReport
+from trailcam.library.sync import sync as sync_library
+from trailcam.portmemory import PortMemory
+from trailcam.protocol import CameraProtocol
+from trailcam.runner import run
+from trailcam.target import Policy, Target, parse_address
+from trailcam.wire import pppp
+
+__all__ = ["discover", "info", "list_media", "live", "rescan", "send", "sync"]
+
+Arguments = argparse.Namespace
+
+
+# -- who is called ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Call:
+    """Whom to call, how, and what is ours."""
+
+    target: Target
+    policy: Policy
+    user: str
+    password: str = field(repr=False)
+    zone: tzinfo | None
+    state: Path
+    library: Path
+
+    def camera(self, reactor: Any) -> Camera:
+        """The client for it."""
+        return Camera(
+            reactor,
+            self.target,
+            user=self.user,
+            password=self.password,
+            zone=self.zone,
+            policy=self.policy,
+            state=self.state,
+        )
+
+
+def _config(arguments: Arguments) -> Config | None:
+    """The configuration, if one was named or lies here."""
+    if arguments.config is not None:
+        return load(arguments.config)
+    here = Path("tap.conf")
+    camera = getattr(arguments, "camera", None)
+    # Only a name needs it: what lies in the current folder shall not surprise anybody.
+    if camera and not _is_address(camera) and here.exists():
+        return load(here)
+    return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parse_address(text)
+    except ConfigError:
+        return False
+    return True
+
+
+def _call(arguments: Arguments) -> Call:
+    config = _config(arguments)
+    policy = config.policy if config else Policy()
+    if arguments.timeout is not None:
+        policy = replace(policy, total=arguments.timeout)
+    call = Call(
+        Target(),
+        policy,
+        "admin",
+        os.environ.get("TRAILCAM_PASSWORD", "admin"),
+        None,
+        config.state if config else default_state(),
+        config.library if config else default_library(),
+    )
+    call = _named(call, arguments.camera, config)
+    given = {
+        name: getattr(arguments, name)
+        for name in ("interface", "broadcast", "search_port", "local_port")
+        if getattr(arguments, name) is not None
+    }
+    for name in ("interface", "broadcast"):
+        if name in given:
+            given[name] = parse_address(given[name])[0]
+    call = replace(call, target=replace(call.target, **given))
+    if arguments.state is not None:
+        call = replace(call, state=arguments.state)
+    if getattr(arguments, "library", None) is not None:
+        call = replace(call, library=arguments.library)
+    if arguments.user is not None:
+        call = replace(call, user=arguments.user)
+    if arguments.password_file is not None:
+        call = replace(call, password=_read_password(arguments.password_file))
+    return call
+
+
+def _named(call: Call, camera: str | None, config: Config | None) -> Call:
+    if not camera:
+        return call
+    for known in config.cameras if config else ():
+        if known.name == camera:
+            return replace(call, target=known.target, user=known.user, password=known.password,
+                           zone=known.zone)  # fmt: skip
+    if not _is_address(camera):
+        names = ", ".join(known.name for known in config.cameras) if config else ""
+        raise ConfigError(
+            f"{camera!r} is neither HOST[:PORT] nor the name of a camera"
+            + (f" in the configuration ({names})" if names else "; name a --config FILE")
+        )
+    host, port = parse_address(camera)
+    return replace(call, target=Target(host=host, port=port))
+
+
+def _read_password(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").split("\n", 1)[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise ConfigError(f"cannot read the password from {path}: {reason}") from None
+
+
+# -- the frame around every command ----------------------------------------
+
+
+def _verbosity(arguments: Arguments, usual: int = 1) -> int:
+    return 0 if arguments.quiet else min(2, usual + arguments.verbose)
+
+
+def _with_camera(
+    arguments: Arguments, work: Callable[[Any, Camera, Call, Console], Awaitable[int]]
+) -> int:
+    """Connect, log in, do C{work}, and say goodbye."""
+    call, console = _call(arguments), Console(arguments.json)
+    start_logging(_verbosity(arguments))
+
+    async def main(reactor: Any) -> int:
+        camera = call.camera(reactor)
+        try:
+            await camera.connect()
+            await camera.login()
+            return await work(reactor, camera, call, console)
+        finally:
+            await camera.close()
+
+    return run(main)
+
+
+# -- the commands ----------------------------------------------------------
+
+
+def discover(arguments: Arguments) -> int:
+    """List the cameras that answer."""
+    config, console = _config(arguments), Console(arguments.json)
+    start_logging(_verbosity(arguments))
+    target = Target(
+        interface=parse_address(arguments.interface)[0] if arguments.interface else "",
+        broadcast=parse_address(arguments.broadcast)[0] if arguments.broadcast else None,
+    )
+    if arguments.search_port:
+        target = replace(target, search_port=arguments.search_port)
+    state = arguments.state or (config.state if config else default_state())
+    found: dict[tuple[str, int], Found] = {}
+
+    def tell(camera: Found) -> None:
+        if camera.address not in found:
+            found[camera.address] = camera
+            ident = str(camera.device_id)
+            console.event("camera", f"{camera}  {ident}", camera=str(camera), device_id=ident)
+
+    async def main(reactor: Any) -> int:
+        protocol = _listen(reactor, target, state)
+        discovery = Discovery(reactor, protocol, plan(target), tell)
+        discovery.start()
+        try:
+            await deferLater(reactor, arguments.timeout)
+        finally:
+            discovery.stop()
+            for address in found:
+                # We open no session with them: nobody shall wait for us.
+                protocol.send_to(pppp.encode(pppp.Close()), address)
+            await protocol.close()
+        if not found:
+            raise NoCameraAnswered(
+                "no camera answered. Is it awake, and is this machine on its Wi-Fi? A camera "
+                "that remembers another source port must be switched off and on."
+            )
+        return 0
+
+    return run(main)
+
+
+def _listen(reactor: Any, target: Target, state: Path) -> CameraProtocol:
+    """A socket for the search: on the port that a camera may remember, if it can be had."""
+    ports = [0]
+    with suppress(OSError, ValueError):
+        remembered = PortMemory(state).recall(target.key)
+        if remembered is not None:
+            ports.insert(0, remembered.port)
+    for port in ports:
+        protocol = CameraProtocol(reactor)
+        try:
+            reactor.listenUDP(port, protocol, target.interface, 65536)
+        except CannotListenError as error:
+            reason = error.socketError.strerror
+            continue
+        return protocol
+    raise ConfigError(f"cannot search from {target.interface or 'here'}: {reason}")
+
+
+def info(arguments: Arguments) -> int:
+    """Show what a camera says of itself."""
+
+    async def work(reactor: Any, camera: Camera, call: Call, console: Console) -> int:
+        information = await camera.info()
+        if console.as_json:
+            console.event("info", **{"camera": _where(camera), **information.fields})
+        else:
+            print(_describe(information, _where(camera)))
+        return 0
+
+    return _with_camera(arguments, work)
+
+
+def _describe(information: DeviceInformation, where: str) -> str:
+    def known(value: int | None, unit: str) -> str:
+        return "unknown" if value is None else f"{value}{unit}"
+
+    free, total = information.card_free_mb, information.card_total_mb
+    card = f"{free} MB free of {total} MB" if free is not None and total else "unknown"
+    shown = {
+        "battery": known(information.battery_percent, " %"),
+        "card": card,
+        "firmware": information.firmware or "unknown",
+        "model": information.model or "unknown",
+        "id": information.device_id or "unknown",
+        "temperature": known(information.temperature, " °C"),
+        "address": where,
+    }
+    rest = {
+        name: str(clean(value))
+        for name, value in information.fields.items()
+        if isinstance(value, str | int | float) and name not in _SHOWN_ABOVE
+    }
+    width = max(map(len, shown))
+    lines = [f"{name:<{width}}  {value}" for name, value in shown.items()]
+    width = max(map(len, rest), default=0)
+    lines += ["", *(f"  {clean(name):<{width}}  {value}" for name, value in rest.items())]
+    return "\n".join(lines).rstrip()
+
+
+_SHOWN_ABOVE = {"batPercent", "sdTotalMB", "sdFreeMB", "fwVerName", "modelName", "devId",
+                "temperature", "result", "errorMsg", "cmdId"}  # fmt: skip
+
+
+def list_media(arguments: Arguments) -> int:
+    """List the media on the card."""
+
+    async def work(reactor: Any, camera: Camera, call: Call, console: Console) -> int:
+        count = 0
+        async for file in camera.media():
+            count += 1
+            taken = _wall_time(file)
+            length = f"  {file.duration_ms / 1000:.0f} s" if file.duration_ms else ""
+            console.event("media", f"{file.label:<15}  {taken or 'time unknown':<19}{length}",
+                          type="photo" if file.is_photo else "video", fileType=file.file_type,
+                          mediaDirNum=file.directory, mediaNum=file.number,
+                          durationMs=file.duration_ms, mediaId=file.media_id,
+                          mediaTime=file.media_time, time=taken)  # fmt: skip
+        console.event("done", f"{count} on the card", count=count)
+        return 0
+
+    return _with_camera(arguments, work)
+
+
+def _wall_time(file: MediaFile) -> str | None:
+    """The camera's wall clock when it was taken."""
+    if file.media_time is None:
+        return None
+    try:
+        return datetime.fromtimestamp(file.media_time, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def live(arguments: Arguments) -> int:
+    """Record the live view."""
+
+    async def work(reactor: Any, camera: Camera, call: Call, console: Console) -> int:
+        try:
+            output = open(arguments.output, "wb")  # noqa: SIM115 (closed below)
+        except OSError as error:
+            raise LibraryError(f"cannot write {arguments.output}: {error.strerror}") from None
+        frames = size = 0
+        began = reactor.seconds()
+        view = await camera.live()
+        stop = arguments.seconds and reactor.callLater(arguments.seconds, view.close)
+        try:
+            with output:
+                async for frame in view:
+                    size += output.write(frame.video)
+                    frames += bool(frame.video)
+        except OSError as error:
+            raise LibraryError(f"cannot write {arguments.output}: {error.strerror}") from None
+        finally:
+            if stop and stop.active():
+                stop.cancel()
+            seconds = round(reactor.seconds() - began, 1)
+            console.event("done", f"{frames} frames, {human_bytes(size)} in {arguments.output}",
+                          frames=frames, bytes=size, seconds=seconds,
+                          path=str(arguments.output))  # fmt: skip
+        return 0
+
+    return _with_camera(arguments, work)
+
+
+def send(arguments: Arguments) -> int:
+    """Send any command and print the answer."""
+    try:
+        request = json.loads(arguments.request)
+        code = request["cmdId"] if isinstance(request, dict) else None
+    except (ValueError, KeyError, RecursionError):
+        code = None
+    if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code <= 0xFFFF:
+        raise ConfigError("""the command must be a JSON object with a cmdId, like {"cmdId": 512}""")
+    if code in CHANGING and not arguments.yes:
+        raise ConfigError(
+            f"command {code} changes or erases something on the camera: add --yes to send it"
+        )
+
+    async def work(reactor: Any, camera: Camera, call: Call, console: Console) -> int:
+        try:
+            answer = await camera.send(request)
+        except DecodeError as error:
+            raise CommandFailed(f"the camera's answer makes no sense: {error}") from None
+        if answer is None:
+            console.value(None, "sent; the camera does not answer this one")
+            return 0
+        console.value(answer, json.dumps(answer, indent=2))
+        return 0 if answer.get("result", 0) == 0 else 1
+
+    return _with_camera(arguments, work)
+
+
+# -- sync ------------------------------------------------------------------
+
+
+class SyncTeller:
+    """Tells how a sync goes: as JSON, as text, and with a progress bar."""
+
+    def __init__(self, console: Console, bar: ProgressBar) -> None:
+        self._console = console
+        self._bar = bar
+
+    def connected(self, camera: Camera) -> None:
+        """The session stands."""
+        camera.progress = self._bar.received
+        self._console.event("connected", camera=_where(camera), local_port=camera.local_port,
+                            remembered=camera.remembered)  # fmt: skip
+
+    def informed(self, information: DeviceInformation) -> None:
+        """The camera has said who it is."""
+
+    def found(self, new: int, known: int) -> None:
+        """A part of the list was read."""
+        self._bar.more(new)
+
+    def stored(self, file: StoredFile) -> None:
+        """A file is home."""
+        self._bar.done(file.path.name)
+        self._console.event("file", f"{file.path}  {human_bytes(file.size)}", name=file.path.name,
+                            path=str(file.path), bytes=file.size)  # fmt: skip
+
+    def failed(self, file: MediaFile, why: str) -> None:
+        """A file was given up."""
+        self._bar.done(file.label)
+        self._console.event("failed", f"{file.label}: {why}", name=file.label, reason=why)
+
+    def done(self, report: SyncReport) -> int:
+        """It is over. The exit status."""
+        seconds = round(report.seconds, 1)
+        text = (
+            f"{report.new} new ({human_bytes(report.bytes)}), {report.skipped} here already, "
+            f"{report.failed} failed, in {seconds} s"
+        )
+        self._console.event("done", text, new=report.new, skipped=report.skipped,
+                            failed=report.failed, bytes=report.bytes, seconds=seconds)  # fmt: skip
+        return 1 if report.failed else 0
+
+
+def _where(camera: Camera) -> str:
+    address = camera.address
+    return f"{address[0]}:{address[1]}" if address else str(camera.target)
+
+
+def sync(arguments: Arguments) -> int:
+    """Bring home what is new."""
+    call, console = _call(arguments), Console(arguments.json)
+    bar = ProgressBar(not arguments.json and not arguments.quiet)
+    start_logging(_verbosity(arguments), bar.write)
+    teller = SyncTeller(console, bar)
+
+    async def main(reactor: Any) -> int:
+        library = Library(call.library, reactor)
+        # Before the camera is woken for nothing.
+        await library.open()
+        camera = call.camera(reactor)
+        try:
+            await camera.connect()
+            teller.connected(camera)
+            await camera.login()
+            return teller.done(await sync_library(reactor, camera, library, teller, call.zone))
+        finally:
+            bar.stop()
+            await camera.close()
+            await library.close()
+
+    return run(main)
+
+
+def rescan(arguments: Arguments) -> int:
+    """Rebuild a library's index from its files."""
+    config, console = _config(arguments), Console(arguments.json)
+    path = arguments.library or (config.library if config else default_library())
+    if not path.is_dir():
+        raise LibraryError(f"there is no library at {path}")
+    start_logging(_verbosity(arguments))
+
+    async def main(reactor: Any) -> int:
+        library = Library(path, reactor)
+        await library.open()
+        try:
+            report = await library.rescan()
+            console.event("done", f"{report.added} added, {report.kept} known, {report.missing} "
+                          f"deleted since, {report.skipped} passed over", added=report.added,
+                          kept=report.kept, missing=report.missing,
+                          skipped=report.skipped)  # fmt: skip
+        finally:
+            await library.close()
+        return 0
+
+    return run(main)
+
+
