@@ -530,7 +530,7 @@ def _exif(shot: Shot) -> Image.Exif:
     taken = f"{shot.moment:%Y:%m:%d %H:%M:%S}"
     exif = Image.Exif()
     exif.update({0x010F: "trailcam", 0x0110: shot.camera, 0x0131: "simulator", 0x0132: taken})
-    exif.get_ifd(0x8769).update({0x9003: taken, 0x9004: taken})
+    exif[0x8769] = {0x9003: taken, 0x9004: taken}
     return exif
 
 
