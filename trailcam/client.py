@@ -97,8 +97,8 @@ class Camera:
     ) -> None:
         """
         @param reactor: provides L{ICameraReactor}, and threads unless C{worker} is given.
-        @param zone: the camera's time zone; L{None} for the station's.
-        @param state: the folder where the source port is remembered; L{None}: not at all.
+        @param zone: the camera's time zone; C{None} for the station's.
+        @param state: the folder where the source port is remembered; C{None}: not at all.
         @param worker: does what touches the disk.
         @param wall_clock: the time in seconds since 1970, in UTC.
         """
@@ -125,7 +125,7 @@ class Camera:
         """
         Find the camera and open a session with it.
 
-        @param timeout: seconds for all attempts; L{None} for the policy's.
+        @param timeout: seconds for all attempts; C{None} for the policy's.
         """
         return Deferred.fromCoroutine(self._connect(timeout))
 
@@ -216,7 +216,7 @@ class Camera:
         """
         Send any command as JSON, the token added.
 
-        @return: fires with the camera's answer, whatever it says; with L{None}
+        @return: fires with the camera's answer, whatever it says; with C{None}
             for a command that gets none.
         """
         answer: Deferred[dict[str, Any] | None] = Deferred.fromCoroutine(self._send(Raw(request)))

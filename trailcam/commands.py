@@ -444,7 +444,7 @@ def integer(fields: Json, name: str, most: int = (1 << 63) - 1) -> int:
 
 
 def optional_integer(fields: Json, name: str) -> int | None:
-    """A whole number of at most 63 bits, or L{None} when it is absent or is something else."""
+    """A whole number of at most 63 bits, or C{None} when it is absent or is something else."""
     value = fields.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 1 << 63:
         return None

@@ -46,7 +46,7 @@ class Connector:
         make_protocol: Callable[[ICameraReactor], CameraProtocol] = CameraProtocol,
     ) -> None:
         """
-        @param memory: where the port is remembered; L{None} to remember it in this object only.
+        @param memory: where the port is remembered; C{None} to remember it in this object only.
         @param worker: does what touches the disk.
         """
         self._reactor = reactor
@@ -70,7 +70,7 @@ class Connector:
         Find the camera and open a session with it.
 
         @param listener: hears of the session once it stands.
-        @param total: seconds for all attempts; L{None} for the policy's.
+        @param total: seconds for all attempts; C{None} for the policy's.
         @return: fires with the protocol; fails with L{NoCameraAnswered}. May be cancelled.
         """
         return Deferred.fromCoroutine(self._connect(listener, total or self._policy.total))
@@ -100,7 +100,7 @@ class Connector:
         raise NoCameraAnswered(_advice(self._target, waited, self.local_port))
 
     async def _attempt(self, listener: LinkListener, deadline: float) -> CameraProtocol | None:
-        """One discovery and one handshake; L{None} when nobody answered."""
+        """One discovery and one handshake; C{None} when nobody answered."""
         protocol = await self._listen(deadline)
         connected = False
         try:

@@ -32,7 +32,7 @@ class Console:
         """
         Tell that something happened: a JSON object, or a line of text.
 
-        @param text: for people; L{None} for nothing.
+        @param text: for people; C{None} for nothing.
         """
         if self.as_json:
             self._line(json.dumps({"event": name, **fields}))
@@ -116,7 +116,7 @@ class ProgressBar:
 
     @property
     def write(self) -> Any:
-        """Prints a line above the bar; L{None} where there is no bar."""
+        """Prints a line above the bar; C{None} where there is no bar."""
         if self._progress is None:
             return None
         console = self._progress.console

@@ -46,8 +46,8 @@ class Conversation:
     """
     One session's requests, responses and streams. A new session gets a new one.
 
-    @ivar token: what the camera gave at login; L{None} before.
-    @ivar ended: why it is over; L{None} while it is not.
+    @ivar token: what the camera gave at login; C{None} before.
+    @ivar ended: why it is over; C{None} while it is not.
     @ivar unexpected: how many responses nobody waited for.
     """
 
@@ -175,7 +175,7 @@ class Conversation:
         return waiting.addBoth(done)
 
     def hear(self, channel: int, handler: PartHandler | None) -> None:
-        """Let somebody hear a channel's messages; L{None}: nobody, they are passed over."""
+        """Let somebody hear a channel's messages; C{None}: nobody, they are passed over."""
         if handler is None:
             self._handlers.pop(channel, None)
         else:

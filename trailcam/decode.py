@@ -81,7 +81,7 @@ class Capture:
     """
     A capture, to be iterated once: a dict for each datagram.
 
-    Each has C{n}, C{time} (seconds from the first, or L{None}), C{from}
+    Each has C{n}, C{time} (seconds from the first, or C{None}), C{from}
     (C{"camera"}, C{"app"}, or an address where that is not known), C{type}, and
     what belongs to the type. A DRW also has C{again} (whether it is a copy)
     and what the message that it completes says: C{message}, C{sequence},

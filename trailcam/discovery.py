@@ -47,7 +47,7 @@ class Plan:
 
     @ivar search: where LAN_SEARCH goes.
     @ivar punch: where PUNCH_PKT goes.
-    @ivar host: the only host whose answer counts; L{None} for any.
+    @ivar host: the only host whose answer counts; C{None} for any.
     """
 
     search: Sequence[Address]
@@ -153,8 +153,8 @@ def first_answer(
     """
     Look for a camera until one answers.
 
-    @return: fires with the first; fails with L{TimeoutError
-        <twisted.internet.error.TimeoutError>} after C{timeout} seconds.
+    @return: fires with the first; fails with Twisted's C{TimeoutError}
+        after C{timeout} seconds.
     """
     answer: Deferred[Found] = Deferred(lambda _: None)
 

@@ -85,7 +85,7 @@ class _Sound(NamedTuple):
 
 class _Packet(NamedTuple):
     """
-    One picture (C{sound} is L{None}) or one AAC frame without its ADTS header.
+    One picture (C{sound} is C{None}) or one AAC frame without its ADTS header.
 
     @ivar ms: its time, as the camera gave it.
     @ivar later: so many samples after C{ms}: the frames behind the first in one message.

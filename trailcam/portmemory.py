@@ -45,7 +45,7 @@ class PortMemory:
 
     def recall(self, key: str) -> Remembered | None:
         """
-        What is remembered under C{key}; L{None} when there is nothing.
+        What is remembered under C{key}; C{None} when there is nothing.
 
         @raise OSError: when the file cannot be read.
         @raise ValueError: when it is not what we wrote.

@@ -107,7 +107,7 @@ class CameraProtocol(DatagramProtocol):
         Begin a session.
 
         @param silence: so many seconds without a datagram end it.
-        @return: fires when the session stands; fails with L{ConnectionError}
+        @return: fires when the session stands; fails with C{ConnectionError}
             when it ends before.
         """
         session = Session(self._clock.seconds(), device_id=device_id, silence=silence)

@@ -77,11 +77,11 @@ class CameraService(Service):
     """
     Visits one camera: connect, fetch what is new, close; again after the interval.
 
-    It can be added to any L{MultiService}; stopping it says CLOSE to the camera.
+    It can be added to any C{MultiService}; stopping it says CLOSE to the camera.
 
     @ivar camera: the client; its source port is remembered.
-    @ivar last: the report of the last visit that succeeded; L{None} before.
-    @ivar error: why the last visit failed; L{None} when it did not.
+    @ivar last: the report of the last visit that succeeded; C{None} before.
+    @ivar error: why the last visit failed; C{None} when it did not.
     """
 
     log = Logger()

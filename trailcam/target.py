@@ -25,13 +25,13 @@ class Target:
     """
     Which camera to call.
 
-    @ivar host: its IPv4 address; L{None} to search for it.
-    @ivar port: its port; L{None} to try the known ones.
+    @ivar host: its IPv4 address; C{None} to search for it.
+    @ivar port: its port; C{None} to try the known ones.
     @ivar name: what people call it; names the remembered port.
     @ivar interface: our own address on the camera's network; empty for any.
-    @ivar broadcast: where to send the search; L{None} for every network we are on.
+    @ivar broadcast: where to send the search; C{None} for every network we are on.
     @ivar search_port: the port that the search goes to.
-    @ivar local_port: a source port fixed by hand; L{None} for the remembered one.
+    @ivar local_port: a source port fixed by hand; C{None} for the remembered one.
     """
 
     host: str | None = None

@@ -58,7 +58,7 @@ class MemoryNetwork(Clock):
 
     A datagram arrives C{delay} seconds after it was sent, unless C{drops}
     says that it is lost. Like a real system it refuses to bind a port that is
-    bound, and one stays bound until the L{Deferred} of C{stopListening} fires.
+    bound, and one stays bound until the C{Deferred} of C{stopListening} fires.
 
     @ivar delay: seconds from one end to the other.
     @ivar drops: decides which datagrams are lost.

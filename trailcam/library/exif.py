@@ -20,7 +20,7 @@ def time_taken(path: Path) -> int | None:
     """
     The EXIF DateTimeOriginal of a JPEG, as a camera counts its wall clock.
 
-    @return: L{None} where there is none, whatever is wrong with the file.
+    @return: C{None} where there is none, whatever is wrong with the file.
     """
     try:
         with Image.open(path, formats=["JPEG"]) as image:

@@ -90,7 +90,7 @@ def claim(root: Path, source: Source) -> Claim:
 
 
 def read_card(folder: Path) -> Source | None:
-    """Whose folder it is; L{None} if nobody says so."""
+    """Whose folder it is; C{None} if nobody says so."""
     try:
         card = json.loads((folder / CARD).read_bytes())
     except (FileNotFoundError, ValueError, RecursionError):

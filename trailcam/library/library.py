@@ -40,7 +40,7 @@ class Library:
     """
     A folder of pictures, one folder in it for each camera, and in that one for each day.
 
-    Every method that returns a L{Deferred} fails with L{LibraryError} where
+    Every method that returns a C{Deferred} fails with L{LibraryError} where
     the disk or the index cannot do it; what was committed stays.
 
     @ivar path: where it is; absolute.

@@ -112,7 +112,7 @@ def parse(text: str, zone: tzinfo | None) -> MediaName | None:
     Read a name that L{file_name} built.
 
     @param zone: where the camera's clock stands.
-    @return: L{None} for every other name.
+    @return: C{None} for every other name.
     """
     match = _NAME.fullmatch(text)
     if match is None:

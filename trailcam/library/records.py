@@ -27,7 +27,7 @@ class Source:
 
     @ivar device_id: its C{devId}, as it says it.
     @ivar name: what people call it.
-    @ivar zone: where its clock stands; L{None} for the station's own zone.
+    @ivar zone: where its clock stands; C{None} for the station's own zone.
     """
 
     device_id: str
@@ -103,5 +103,5 @@ def normal(file: MediaFile) -> MediaFile:
 
 
 def identity(device_id: str, file: MediaFile) -> Identity:
-    """What makes a file the same; L{None} is a value of its own."""
+    """What makes a file the same; C{None} is a value of its own."""
     return (device_id, file.media_id, file.media_time, file.directory, file.number, file.file_type)

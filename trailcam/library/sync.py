@@ -83,7 +83,7 @@ def sync(
 
     @param camera: logged in.
     @param library: open.
-    @param zone: the camera's time zone; L{None} for the station's.
+    @param zone: the camera's time zone; C{None} for the station's.
     @return: fires when all has been tried; fails when the camera is gone for
         good or the library can take no more. What is home by then stays.
     """

@@ -22,7 +22,7 @@ _FIXED = re.compile(r"UTC([+-])(\d\d):(\d\d)(?::(\d\d))?", re.ASCII)
 
 
 def plausible(seconds: int | None) -> int | None:
-    """A media time, or L{None} where it is none that a calendar knows."""
+    """A media time, or C{None} where it is none that a calendar knows."""
     return seconds if seconds is not None and 0 <= seconds < _TOO_LATE else None
 
 
@@ -59,7 +59,7 @@ class Moment:
         counted on from before the change, as a clock does that nobody set.
 
         @param wall: without a zone.
-        @param zone: L{None} for the station's own.
+        @param zone: C{None} for the station's own.
         """
         if zone is None:
             utc = datetime.fromtimestamp(wall.timestamp(), UTC)
@@ -91,14 +91,14 @@ class Moment:
 
 
 def zone_name(zone: tzinfo | None) -> str | None:
-    """The name of a zone, that L{zone_from_name} understands; L{None} for the station's own."""
+    """The name of a zone, that L{zone_from_name} understands; C{None} for the station's own."""
     if zone is None:
         return None
     return zone.key if isinstance(zone, ZoneInfo) and zone.key else str(zone)
 
 
 def zone_from_name(name: object) -> tzinfo | None:
-    """The zone called C{name}, or L{None}, the station's own, where there is none."""
+    """The zone called C{name}, or C{None}, the station's own, where there is none."""
     if not isinstance(name, str):
         return None
     if fixed := _FIXED.fullmatch(name):

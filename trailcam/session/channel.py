@@ -118,7 +118,7 @@ class SendHalf:
         return [] if newest is None else self._send_lost(newest, now)
 
     def next_timer(self) -> float | None:
-        """When something is overdue; L{None} when nothing is in flight."""
+        """When something is overdue; C{None} when nothing is in flight."""
         for entry in self._in_flight.values():
             since = max(entry.sent_at, self._timed_out_at)
             return since + min(self._round_trip.timeout * self._back_off, RoundTrip.LONGEST)

@@ -9,7 +9,7 @@ class RoundTrip:
     """
     Round-trip time of one link, in seconds.
 
-    @ivar smoothed: the smoothed round-trip time; L{None} before the first sample.
+    @ivar smoothed: the smoothed round-trip time; C{None} before the first sample.
     @ivar timeout: after so long without acknowledgement a datagram is sent again.
     """
 

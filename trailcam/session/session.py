@@ -82,7 +82,7 @@ class Session:
     The state of one session.
 
     @ivar device_id: the camera's id: given on the camera's side, learned on the client's.
-    @ivar opened_at: when the session stood; L{None} before.
+    @ivar opened_at: when the session stood; C{None} before.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Session:
     ) -> None:
         """
         @param silence: so many seconds without any datagram end the session.
-        @param tcp_offer: what a camera that was searched for sends 51 times; L{None} for none.
+        @param tcp_offer: what a camera that was searched for sends 51 times; C{None} for none.
         """
         self.device_id = device_id
         self.opened_at: float | None = None
@@ -195,7 +195,7 @@ class Session:
         return outgoing
 
     def next_timer(self) -> float | None:
-        """When L{handle_timer} wants to be called; L{None} once the session is over."""
+        """When L{handle_timer} wants to be called; C{None} once the session is over."""
         if self._over:
             return None
         due = self._heard_at + self._silence

@@ -76,7 +76,7 @@ class Visit:
     """
     One client's session with the camera.
 
-    @ivar token: what it was given at login; L{None} before.
+    @ivar token: what it was given at login; C{None} before.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ class Visit:
             yield Do(_DEEDS[code])
 
     def _named(self, names: object) -> tuple[MediaFile, ...]:
-        """The files that a request names; L{LookupError} when one is not there."""
+        """The files that a request names; C{LookupError} when one is not there."""
         if not isinstance(names, list):
             raise LookupError
         return tuple(self._find(name) for name in names)

@@ -84,7 +84,7 @@ class SimulatedCamera:
         @param reactor: provides L{ICameraReactor}.
         @param worker: draws the pictures.
         @param port: where its sessions are; 0 for any.
-        @param search_port: where it hears LAN_SEARCH; L{None}: nowhere.
+        @param search_port: where it hears LAN_SEARCH; C{None}: nowhere.
         """
         self._reactor: ICameraReactor = reactor
         self._worker = worker

@@ -137,7 +137,7 @@ def play(recording: Recording, session_number: int, damage: int | None) -> Sourc
     """
     A video on channel 2, frame by frame, and the end mark.
 
-    @param damage: the frame that gets wrong check bytes; L{None} for none.
+    @param damage: the frame that gets wrong check bytes; C{None} for none.
     """
     for number, sample in enumerate(recording.samples):
         frame = _frame(recording, sample, number, session_number, number != damage)

@@ -147,7 +147,7 @@ class StreamScanner:
         self._buffer += data
 
     def next_part(self) -> Part | None:
-        """The next part, or L{None} when more bytes are needed."""
+        """The next part, or C{None} when more bytes are needed."""
         if self._streaming:
             return self._next_chunk()
         while self._find_header():
