@@ -293,7 +293,7 @@ class Camera:
                 await self.close()
                 raise
 
-    def _arrived(self, result: None | Failure) -> None:
+    def _arrived(self, result: Failure | None) -> None:
         self._arriving = None
         waiting, self._waiting = self._waiting, []
         if isinstance(result, Failure):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -69,7 +69,7 @@ class Conversation:
         self._watched: set[Deferred[Any]] = set()
         self._sequence = 0
         self._beats = FIRST_HEARTBEAT
-        self._beating: LoopingCall[None] = LoopingCall(self.beat)
+        self._beating: LoopingCall = LoopingCall(self.beat)
         self._beating.clock = clock
         self._on_end: Callable[[CameraLost], None] | None = None
         self.token: int | None = None
@@ -155,6 +155,7 @@ class Conversation:
         The Deferred given also fails when the session ends for another reason.
         """
         began = self._clock.seconds()
+        call: IDelayedCall
 
         def check() -> None:
             nonlocal call

@@ -103,7 +103,7 @@ class Discovery:
         self._protocol = protocol
         self._plan = where
         self._found = found
-        self._loops: list[LoopingCall[None]] = []
+        self._loops: list[LoopingCall] = []
         for interval, action in ((SEARCH_INTERVAL, self._search), (PUNCH_INTERVAL, self._punch)):
             loop = LoopingCall(action)
             loop.clock = clock

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from twisted.internet.interfaces import IReactorThreads, IReactorTime, IReactorUDP
+from twisted.internet.interfaces import IReactorTime, IReactorUDP
+from zope.interface import Interface
 
 from trailcam.session.events import CloseReason
 
-__all__ = ["ICameraReactor", "ILibraryReactor", "LinkListener"]
+__all__ = ["ICameraReactor", "LinkListener"]
 
 
-class ICameraReactor(IReactorTime, IReactorUDP):
+class ICameraReactor(IReactorTime, IReactorUDP, Interface):
     """A reactor that can talk to cameras: it has a clock and UDP ports."""
-
-
-class ILibraryReactor(IReactorTime, IReactorThreads):
-    """A reactor that can keep a library: it has a clock and threads."""
 
 
 class LinkListener(Protocol):

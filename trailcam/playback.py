@@ -94,7 +94,7 @@ class PlaybackReceiver:
         if not self.done.called:
             self.done.errback(DamagedTransfer(f"{self._file.label} arrived damaged: {why}"))
 
-    def _stop_timer(self, result: None | Failure) -> None | Failure:
+    def _stop_timer(self, result: Failure | None) -> Failure | None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         return result

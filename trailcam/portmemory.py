@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 __all__ = ["PortMemory", "Remembered"]
 
@@ -58,8 +59,8 @@ class PortMemory:
         if not isinstance(entry, dict) or not _is_port(entry.get("port")):
             raise ValueError("no port in it")
         host, port = entry.get("host"), entry.get("camera_port")
-        known = isinstance(host, str) and _is_port(port)
-        return Remembered(entry["port"], (host, port) if known else None)
+        address = (host, int(port)) if isinstance(host, str) and _is_port(port) else None
+        return Remembered(entry["port"], address)
 
     def remember(self, key: str, what: Remembered) -> None:
         """
@@ -105,5 +106,5 @@ class PortMemory:
         return self.folder / f"{safe}.json"
 
 
-def _is_port(value: object) -> bool:
+def _is_port(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65536

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.internet.protocol import DatagramProtocol
@@ -77,7 +78,7 @@ class CameraProtocol(DatagramProtocol):
     @property
     def local_port(self) -> int:
         """The source port, read back from the socket."""
-        return int(self._port.getHost().port)
+        return cast(IPv4Address, self._port.getHost()).port
 
     @property
     def peer(self) -> Address | None:

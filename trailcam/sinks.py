@@ -146,7 +146,7 @@ class FileSink(_Sink):
 
     def _open(self) -> None:
         try:
-            self._file = open(self._path, "wb")
+            self._file = open(self._path, "wb")  # noqa: SIM115 (closed by the last step)
         except OSError as error:
             raise _explain(error, self._path) from None
 

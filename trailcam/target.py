@@ -69,7 +69,8 @@ def parse_address(text: str) -> tuple[str, int | None]:
     try:
         if match is None or (port is not None and not 0 < port < 65536):
             raise AddressValueError
-        return str(IPv4Address("127.0.0.1" if match["host"] == "localhost" else match["host"])), port
+        host = "127.0.0.1" if match["host"] == "localhost" else match["host"]
+        return str(IPv4Address(host)), port
     except AddressValueError:
         raise ConfigError(
             f"{text!r} is not a camera's address: write HOST or HOST:PORT, like 192.168.43.1:40611"

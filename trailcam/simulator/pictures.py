@@ -642,7 +642,7 @@ def _season(month: int) -> tuple[float, ...]:
 
 
 def _under(light: Colour, season: tuple[float, ...] = _SUMMER) -> tuple[float, ...]:
-    """Light and season as the matrix of L{Image.Image.convert}."""
+    """Light and season as the matrix of C{Image.convert}."""
     rows = zip(light, (season[:3], season[3:6], season[6:]), strict=True)
     return tuple(value * part / 256 for part, row in rows for value in (*row, 0.0))
 

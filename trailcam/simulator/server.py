@@ -259,7 +259,7 @@ class _Guest:
         self._began = reactor.seconds()
         self._visit = Visit(camera.card, camera.faults, *camera.credentials)
         self._feeders: dict[int, Feeder] = {}
-        self._live: LoopingCall[None] | None = None
+        self._live: LoopingCall | None = None
         self.source = source
         host, port = camera.address
         offer = pppp.P2PRdyTcp(FAMILY, IPv4Address(host), port)
