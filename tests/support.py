@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from heapq import heappop, heappush
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
 from trailcam.commands import MediaFile
+from trailcam.errors import DecodeError
+from trailcam.session.events import Event, Received
+from trailcam.session.session import ACCEPTED, ACK_DELAY, Session
 from trailcam.simulator.card import Card
+from trailcam.wire import pppp
+from trailcam.wire.artemis import Message
+from trailcam.wire.device_id import FAMILY
+from trailcam.wire.pppp import Drw, decode
 
 CAPTURES = ("login", "live-view", "album")
 
@@ -32,6 +44,17 @@ def capture(name: str) -> list[tuple[str, bytes]]:
     return [(entry["from"], bytes.fromhex(entry["hex"])) for entry in entries]
 
 
+def whole_messages(name: str) -> list[tuple[str, Drw, Message]]:
+    """The messages of one capture that sit whole in one DRW, copies too: who, DRW, message."""
+    found = []
+    for sender, datagram in capture(name):
+        value = decode(datagram)
+        if isinstance(value, Drw):
+            with suppress(DecodeError):
+                found.append((sender, value, Message.decode(value.data)))
+    return found
+
+
 class PlainCard(Card):
     """
     A card whose photos are made of noise, quickly: for tests that look at bytes, not pictures.
@@ -50,3 +73,148 @@ class PlainCard(Card):
     def thumbnail(self, file: MediaFile) -> bytes:
         """A few bytes."""
         return b"\xff\xd8" + f"{file.label}".encode() * 40 + b"\xff\xd9"
+
+
+# -- sessions ----------------------------------------------------------------
+
+CLIENT, CAMERA = "client", "camera"
+
+
+def client_session(now: float = 0.0, **options: Any) -> Session:
+    """A client's session that has just been accepted; what it said and told is taken away."""
+    session = Session(now, **options)
+    session.connect(now)
+    session.receive_datagram(pppp.encode(pppp.P2PRdy(FAMILY)), now)
+    session.receive_datagram(pppp.encode_drw(0, 0, ACCEPTED), now)
+    pass_time(session, now + ACK_DELAY)
+    events_of(session)
+    return session
+
+
+def camera_session(now: float = 0.0, **options: Any) -> Session:
+    """A camera's session whose client has just answered; its C{ACK} is acknowledged."""
+    session = Session(now, **options)
+    session.receive_datagram(pppp.encode(pppp.PunchPkt(FAMILY)), now)
+    session.receive_datagram(pppp.encode(pppp.DrwAck(0, (0,))), now)
+    session.datagrams_to_send()
+    events_of(session)
+    return session
+
+
+def said(session: Session) -> list[pppp.Datagram]:
+    """What a session wants to send now, decoded."""
+    return [pppp.decode(datagram) for datagram in session.datagrams_to_send()]
+
+
+def events_of(session: Session) -> list[Event]:
+    """What a session has to tell now."""
+    events = []
+    while (event := session.next_event()) is not None:
+        events.append(event)
+    return events
+
+
+def pass_time(session: Session, until: float) -> list[tuple[float, pppp.Datagram]]:
+    """Serve a session's timer up to a moment: what it said, and when."""
+    told = [(float("-inf"), value) for value in said(session)]
+    for _ in range(100_000):
+        due = session.next_timer()
+        if due is None or due > until:
+            return told
+        session.handle_timer(due)
+        told += [(due, value) for value in said(session)]
+    raise AssertionError("the session's timer spins")
+
+
+class VirtualLink:
+    """
+    A client's and a camera's session, joined by a function that says what becomes of a datagram.
+
+    @ivar fate: who sends and the datagram, to the delays in seconds of the copies
+        that arrive: C{()} is a lost one.
+    @ivar sent: when, by whom, what.
+    @ivar handlers: by side, who hears its events besides C{told} and C{streams};
+        L{None}: that side's events are never asked for.
+    """
+
+    def __init__(
+        self,
+        fate: Callable[[str, bytes], Iterable[float]] = lambda who, datagram: (0.005,),
+        **options: Any,
+    ) -> None:
+        """@param options: for both sessions."""
+        self.now = 0.0
+        self.fate = fate
+        self.sides = {CLIENT: Session(0.0, **options), CAMERA: Session(0.0, **options)}
+        self.client, self.camera = self.sides[CLIENT], self.sides[CAMERA]
+        self.sent: list[tuple[float, str, bytes]] = []
+        self.told: dict[str, list[Event]] = {CLIENT: [], CAMERA: []}
+        self.streams: defaultdict[tuple[str, int], bytearray] = defaultdict(bytearray)
+        self.handlers: dict[str, Callable[[Event], None] | None] = {
+            CLIENT: lambda event: None, CAMERA: lambda event: None,
+        }  # fmt: skip
+        self._flying: list[tuple[float, int, str, bytes]] = []
+        self._numbers = count()
+
+    def open(self) -> VirtualLink:
+        """Connect, and let time pass until both sides stand."""
+        self.client.connect(self.now)
+        self.run_until(lambda: self.client.is_open and self.camera.is_open)
+        return self
+
+    def send(self, who: str, channel: int, data: bytes) -> None:
+        """One side sends."""
+        self.sides[who].send(channel, data, self.now)
+
+    def received(self, who: str, channel: int) -> bytes:
+        """What one side has received on a channel, without the camera's C{ACK}."""
+        stream = bytes(self.streams[who, channel])
+        return stream.removeprefix(ACCEPTED) if channel == 0 and who == CLIENT else stream
+
+    def run_until(self, done: Callable[[], bool], seconds: float = 120.0) -> None:
+        """Let time pass until something holds; so many seconds at most."""
+        end = self.now + seconds
+        while not done():
+            if not self._step(end):
+                raise AssertionError(f"not within {seconds} s")
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        end = self.now + seconds
+        while self._step(end):
+            pass
+        self.now = end
+
+    def _step(self, end: float) -> bool:
+        """Let the next thing happen; L{False} when there is none before C{end}."""
+        self._settle()
+        timers = [(at, who) for who in self.sides if (at := self.sides[who].next_timer())]
+        at, who = min(timers, default=(end + 1, ""))
+        flies = bool(self._flying) and self._flying[0][0] <= at
+        self.now = max(self.now, self._flying[0][0] if flies else at)
+        if self.now > end:
+            self.now = end
+            return False
+        if flies:
+            _, _, who, datagram = heappop(self._flying)
+            self.sides[who].receive_datagram(datagram, self.now)
+        else:
+            self.sides[who].handle_timer(self.now)
+        self._settle()
+        return True
+
+    def _settle(self) -> None:
+        for who, session in self.sides.items():
+            handler = self.handlers[who]
+            while handler is not None and (event := session.next_event()) is not None:
+                if isinstance(event, Received):
+                    self.streams[who, event.channel] += event.data
+                else:
+                    self.told[who].append(event)
+                handler(event)
+        for who, other in ((CLIENT, CAMERA), (CAMERA, CLIENT)):
+            for datagram in self.sides[who].datagrams_to_send():
+                self.sent.append((self.now, who, datagram))
+                for delay in self.fate(who, datagram):
+                    flight = (self.now + delay, next(self._numbers), other, datagram)
+                    heappush(self._flying, flight)

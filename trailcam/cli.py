@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 
 from trailcam._version import __version__
@@ -34,31 +37,60 @@ def main(argv: Sequence[str] | None = None) -> int:
     @param argv: the arguments, without the program's name; C{None} for the process's own.
     @return: the exit status.
     """
-    arguments = _parser().parse_args(argv)
-    run: Run | None = getattr(arguments, "run", None)
-    if run is None:
-        _parser().print_help()
-        return 2
+    _open_missing_streams()
+    if argv is None:
+        # SIGTERM ends a command as Ctrl-C does.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return run(arguments)
+        return _run(argv)
     except TrailcamError as error:
         return _complain(str(error), error.exit_status)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone; do not complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # whoever read our output has gone
     except Exception as error:
         if os.environ.get("TRAILCAM_DEBUG"):
             raise
         text = f"internal error, please report it: {type(error).__name__}: {error}"
         return _complain(f"{text} (TRAILCAM_DEBUG=1 shows more)", 1)
+    finally:
+        _flush()
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    run: Run | None = getattr(arguments, "run", None)
+    if run is None:
+        parser.print_help(sys.stderr)
+        return 2
+    return run(arguments)
 
 
 def _complain(text: str, status: int) -> int:
-    print(f"trailcam: {' '.join(text.split())}", file=sys.stderr)
+    with suppress(OSError):  # nobody may be reading
+        print(f"trailcam: {' '.join(text.split())}", file=sys.stderr)
     return status
+
+
+def _open_missing_streams() -> None:
+    """Where we were started without one, lest the next file opened take its place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, "w" if number else "r")  # noqa: SIM115 (as long as we live)
+            if stream.fileno() != number:
+                os.dup2(stream.fileno(), number)
+            setattr(sys, name, stream)
+
+
+def _flush() -> None:
+    """Do not let Python complain at exit that nobody reads any more."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,7 +148,7 @@ def _add_connecting(parser: argparse.ArgumentParser, *, optional: bool = True) -
                         help="HOST[:PORT], a name from the configuration, or nothing")  # fmt: skip
     add = parser.add_argument
     add("--state", type=Path, metavar="DIR", help="where the source port is remembered")
-    add("--timeout", type=_seconds, metavar="S", help="for the connecting as a whole (90)")
+    add("--timeout", type=_duration, metavar="S", help="for the connecting as a whole (90)")
     add("--local-port", type=_port, metavar="N", help="call from this source port, whatever is "
         "remembered")  # fmt: skip
     add("--interface", metavar="ADDR", help="our own address on the camera's network")
@@ -127,13 +159,14 @@ def _add_connecting(parser: argparse.ArgumentParser, *, optional: bool = True) -
 
 
 def _add_search(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--broadcast", metavar="ADDR", help="send the search to this address only")
-    parser.add_argument("--search-port", type=_port, metavar="N", help="port for the search (32108)")
+    add = parser.add_argument
+    add("--broadcast", metavar="ADDR", help="send the search to this address only")
+    add("--search-port", type=_port, metavar="N", help="port for the search (32108)")
 
 
 def _add_discover(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = _command(commands, "discover", "list the cameras that answer", _client("discover"))
-    parser.add_argument("--timeout", type=_seconds, default=5.0, metavar="S",
+    parser.add_argument("--timeout", type=_duration, default=5.0, metavar="S",
                         help="how long to listen (5)")  # fmt: skip
     parser.add_argument("--interface", metavar="ADDR", help="our own address to search from")
     parser.add_argument("--state", type=Path, metavar="DIR", help="where source ports are "
@@ -161,7 +194,7 @@ def _add_live(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_connecting(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.h264",
                         help="where the H.264 stream goes")  # fmt: skip
-    parser.add_argument("--seconds", type=_seconds, metavar="S", help="stop after S seconds; "
+    parser.add_argument("--seconds", type=_duration, metavar="S", help="stop after S seconds; "
                         "otherwise Ctrl-C does")  # fmt: skip
 
 
@@ -177,6 +210,8 @@ def _add_decode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     def run(arguments: argparse.Namespace) -> int:
         from trailcam import decode
 
+        if arguments.json and isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # each line is there at once
         return decode.run(arguments.file, as_json=arguments.json, out=sys.stdout)
 
     text = "show a capture (pcap, pcapng or JSON lines) as readable text"
@@ -242,7 +277,7 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
                        ("reorder", "come 20 ms late")):  # fmt: skip
         add(f"--{name}", type=_share, default=0.0, metavar="P", help=f"share of datagrams that "
             f"{text} (0 to 1)")  # fmt: skip
-    add("--silence", type=_seconds, default=0.0, metavar="S", help="fall silent for S seconds, once")
+    add("--silence", type=_seconds, default=0.0, metavar="S", help="fall silent for S seconds")
     add("--silence-after", type=_seconds, default=1.0, metavar="S", help="so long after the first "
         "session began (1)")  # fmt: skip
     for name, text in (("damaged-tails", "photos that end in wrong bytes"),
@@ -293,6 +328,10 @@ def _count(text: str) -> int:
 
 def _seconds(text: str) -> float:
     return _number(text, float, 0.0, 86400.0)
+
+
+def _duration(text: str) -> float:
+    return _number(text, float, 0.1, 86400.0)
 
 
 def _share(text: str) -> float:

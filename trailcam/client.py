@@ -16,12 +16,19 @@ Example::
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    DeferredList,
+    DeferredLock,
+    fail,
+    succeed,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -45,7 +52,7 @@ from trailcam.commands import (
 )
 from trailcam.connector import Connector
 from trailcam.conversation import FILES, LIVE, PLAYBACK, THUMBNAILS, Conversation
-from trailcam.errors import CameraLost, LoginRefused
+from trailcam.errors import CameraLost, CommandFailed, DamagedTransfer, TrailcamError
 from trailcam.interfaces import ICameraReactor
 from trailcam.photos import PhotoReceiver, ThumbnailReceiver
 from trailcam.playback import LiveFrames, PlaybackReceiver
@@ -113,9 +120,15 @@ class Camera:
         memory = PortMemory(state) if state is not None else None
         self._connector = Connector(reactor, target, self._policy, memory, self._worker)
         self._conversation: Conversation | None = None
+        self._door = DeferredLock()
+        # What close() interrupts, and what then tells that it is over.
+        self._attempts: dict[Deferred[None], Deferred[None]] = {}
         self._arriving: Deferred[None] | None = None
         self._waiting: list[Deferred[Conversation]] = []
-        self._wanted = False
+        # Fires when the port of the last session is free.
+        self._closing: Deferred[None] = succeed(None)
+        self._wanted = self._closed = False
+        self._view: LiveFrames | None = None
         self._plays = 0
         self._locks = {channel: DeferredLock() for channel in (FILES, PLAYBACK, THUMBNAILS)}
 
@@ -123,11 +136,12 @@ class Camera:
 
     def connect(self, timeout: float | None = None) -> Deferred[None]:
         """
-        Find the camera and open a session with it.
+        Find the camera and open a session with it; one that stands is kept.
 
         @param timeout: seconds for all attempts; C{None} for the policy's.
         """
-        return Deferred.fromCoroutine(self._connect(timeout))
+        self._closed = False
+        return self._attempt(self._connect(timeout))
 
     def login(self) -> Deferred[None]:
         """Log in, with the wall clock that the camera sets its own by."""
@@ -137,14 +151,11 @@ class Camera:
         """
         End the session with CLOSE, or stop trying to have one.
 
+        Whoever waits for something is told with L{CameraLost}; the next is L{connect}.
+
         @return: fires when the source port is free again.
         """
-        self._wanted = False
-        if self._arriving is not None:
-            self._arriving.cancel()
-        conversation, self._conversation = self._conversation, None
-        closing = conversation.hang_up() if conversation is not None else None
-        return closing if closing is not None else succeed(None)
+        return Deferred.fromCoroutine(self._close())
 
     @property
     def local_port(self) -> int:
@@ -228,7 +239,43 @@ class Camera:
 
     # -- the session -------------------------------------------------------
 
+    def _attempt(self, work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
+        """Begin what L{close} interrupts."""
+        attempt = Deferred.fromCoroutine(work)
+        over = self._attempts[attempt] = Deferred()
+
+        def ended(result: Failure | None) -> Failure | None:
+            del self._attempts[attempt]
+            over.callback(None)
+            if self._closed and isinstance(result, Failure) and result.check(CancelledError):
+                return Failure(CameraLost("the camera was closed"))
+            return result
+
+        return attempt.addBoth(ended)
+
+    async def _close(self) -> None:
+        self._wanted, self._closed = False, True
+        for attempt, over in list(self._attempts.items()):
+            attempt.cancel()
+            await over
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        conversation, self._conversation = self._conversation, None
+        if conversation is not None:
+            self._closing = conversation.hang_up() or self._closing
+        await _when_over(self._closing)
+
     async def _connect(self, timeout: float | None) -> None:
+        await self._door.acquire()
+        try:
+            if self._conversation is None:
+                await _when_over(self._closing)
+                await self._open_session(timeout)
+        finally:
+            self._door.release()
+
+    async def _open_session(self, timeout: float | None) -> None:
         conversation = Conversation(self._reactor, self._policy.request, self._policy.heartbeat)
         protocol = await self._connector.connect(conversation, timeout)
         try:
@@ -254,33 +301,32 @@ class Camera:
 
     def _lost(self, why: CameraLost) -> None:
         conversation, self._conversation = self._conversation, None
-        closing = None
         if conversation is not None and conversation.protocol is not None:
             # No CLOSE: it might put the camera to sleep. The new session replaces the old.
             conversation.protocol.drop()
-            closing = conversation.protocol.close()
+            self._closing = conversation.protocol.close()
         self.log.warn("{why}", why=str(why))
-        if self._wanted:
-            self._arrive(closing)
+        if self._wanted and self._arriving is None:
+            self._arrive()
 
     def _ready(self) -> Deferred[Conversation]:
         """A session that is logged in; coming back if need be."""
         conversation = self._conversation
         if conversation is not None and self._arriving is None:
             return succeed(conversation)
+        if self._closed:
+            return fail(CameraLost("the camera was closed: connect first"))
         waiting: Deferred[Conversation] = Deferred()
         self._waiting.append(waiting)
         if self._arriving is None:
-            self._arrive(None)
+            self._arrive()
         return waiting
 
-    def _arrive(self, closing: Awaitable[None] | None) -> None:
-        self._arriving = Deferred.fromCoroutine(self._come_back(closing))
+    def _arrive(self) -> None:
+        self._arriving = self._attempt(self._come_back())
         self._arriving.addBoth(self._arrived)
 
-    async def _come_back(self, closing: Awaitable[None] | None) -> None:
-        if closing is not None:
-            await closing
+    async def _come_back(self) -> None:
         for tries_left in reversed(range(TRIES)):
             try:
                 await self._connect(None)
@@ -289,8 +335,8 @@ class Camera:
             except CameraLost:
                 if not tries_left:
                     raise
-            except LoginRefused:
-                await self.close()
+            except TrailcamError:
+                await self._hang_up()  # a camera that is of no use shall not stay awake
                 raise
 
     def _arrived(self, result: Failure | None) -> None:
@@ -345,23 +391,35 @@ class Camera:
     ) -> dict[MediaFile, Downloaded | Failure]:
         conversation = await self._ready()
         flow = self._flow(conversation, FILES)
-        receiver = PhotoReceiver(lambda file: FileSink(paths[file], self._worker, flow))
+        sinks: dict[MediaFile, FileSink] = {}
+
+        def open_sink(file: MediaFile) -> FileSink:
+            sinks[file] = FileSink(paths[file], self._worker, flow)
+            return sinks[file]
+
+        receiver = PhotoReceiver(open_sink)
         arrivals = {
             file: conversation.watch(receiver.expect(file), FILES).addCallback(FileSink.finish)
             for file in paths
         }
         conversation.hear(FILES, receiver.handle)
         everything = DeferredList(list(arrivals.values()), consumeErrors=True)
+        outcomes: dict[MediaFile, Downloaded | Failure] = {}
         try:
             await conversation.request(Download(list(paths)))
-            outcomes = await everything
-        except BaseException:
-            for arrival in arrivals.values():
-                arrival.cancel()
-            raise
+            results = await everything
+            for _, result in results:
+                if isinstance(result, Failure) and result.check(CancelledError):
+                    result.raiseException()
+            outcomes = {file: result for file, (_, result) in zip(paths, results, strict=True)}
         finally:
             conversation.hear(FILES, None)
-        return {file: outcome for file, (_, outcome) in zip(paths, outcomes, strict=True)}
+            for arrival in arrivals.values():
+                arrival.cancel()
+            # Nothing is left of what did not come whole.
+            whole = {file for file in outcomes if isinstance(outcomes[file], Downloaded)}
+            await DeferredList([sinks[file].abort() for file in sinks.keys() - whole])
+        return outcomes
 
     async def _fetch_video(self, file: MediaFile, path: Path) -> Downloaded:
         lock = self._locks[PLAYBACK]
@@ -373,7 +431,7 @@ class Camera:
                 await self._play(conversation, file, sink)
                 return await sink.finish()
             except BaseException:
-                sink.abort()
+                await sink.abort()
                 raise
         finally:
             lock.release()
@@ -419,22 +477,24 @@ class Camera:
 
     async def _live(self) -> LiveFrames:
         conversation = await self._ready()
+        if self._view is not None:
+            self._view.close()  # there is one live view at a time, and this is the next
         over: Deferred[None] = Deferred(lambda _: None)
 
         def stop() -> Deferred[Any]:
+            self._view = None
             if not over.called:
                 over.callback(None)
             conversation.hear(LIVE, None)
             return conversation.request(StopLive()).addErrback(lambda _: None)
 
-        frames = LiveFrames(stop)
+        frames = self._view = LiveFrames(stop)
         conversation.hear(LIVE, frames.handle)
         conversation.watch(over, LIVE).addErrback(frames.lost)
         try:
             await conversation.request(StartLive())
         except BaseException:
-            conversation.hear(LIVE, None)
-            over.cancel()
+            frames.close()
             raise
         return frames
 
@@ -446,10 +506,20 @@ class Camera:
         )
 
 
+def _when_over(work: Deferred[None]) -> Deferred[None]:
+    """Fires when C{work} has ended, however; to cancel it does nothing to C{work}."""
+    waiting: Deferred[None] = Deferred()
+
+    def over(result: Failure | None) -> Failure | None:
+        waiting.callback(None)
+        return result
+
+    work.addBoth(over)
+    return waiting
+
+
 async def _outcome(work: Awaitable[Downloaded]) -> Downloaded | Failure:
     """What became of it: a damaged transfer is one of the things that may."""
-    from trailcam.errors import CommandFailed, DamagedTransfer
-
     try:
         return await work
     except (DamagedTransfer, CommandFailed):

@@ -217,7 +217,8 @@ class DeviceInformation:
     @property
     def battery_percent(self) -> int | None:
         """0 to 100, where the camera says it."""
-        return optional_integer(self.fields, "batPercent")
+        percent = optional_integer(self.fields, "batPercent")
+        return percent if percent is not None and 0 <= percent <= 100 else None
 
     @property
     def card_total_mb(self) -> int | None:

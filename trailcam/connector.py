@@ -59,7 +59,7 @@ class Connector:
         self._recalled = memory is None
         self._written: Remembered | None = None
         self._warned = False
-        self._stand_in = False
+        self._stand_in = 0
         self._before = 0
         self.local_port = 0
 
@@ -102,19 +102,23 @@ class Connector:
     async def _attempt(self, listener: LinkListener, deadline: float) -> CameraProtocol | None:
         """One discovery and one handshake; C{None} when nobody answered."""
         protocol = await self._listen(deadline)
-        connected = False
+        found, connected = None, False
         try:
-            left = min(self._policy.discovery, deadline - self._reactor.seconds())
+            if not (self._target.local_port or self._stand_in):
+                # Before anything is sent: a kill from here on must not forget it.
+                await self._remember(self._known or Remembered(protocol.local_port))
             where = plan(self._target, self._known.address if self._known else None)
             self.log.debug("{plan}", plan=str(where))
-            found = await first_answer(self._reactor, protocol, where, max(left, 0.1))
-            silence = min(self._policy.silence, max(deadline - self._reactor.seconds(), 0.1))
-            await protocol.open(found.address, found.device_id, silence, listener)
+            found = await first_answer(self._reactor, protocol, where, self._time_left(deadline))
+            # A timeout of its own: a camera that talks, but never accepts, is not silent.
+            opening = protocol.open(found.address, found.device_id, self._policy.silence, listener)
+            await opening.addTimeout(self._time_left(deadline), self._reactor)
             await self._connected(protocol, found)
             connected = True
             return protocol
         except TwistedTimeout:
-            self.log.info("no answer")
+            self.log.info("{found}", found=f"{found} answered, but accepted no session"
+                          if found else "no answer")  # fmt: skip
         except ConnectionError as error:
             self.log.info("{found} answered, but then: {why}", found=str(found), why=str(error))
         finally:
@@ -122,70 +126,90 @@ class Connector:
                 await protocol.close()
         return None
 
+    def _time_left(self, deadline: float) -> float:
+        return max(0.1, min(self._policy.discovery, deadline - self._reactor.seconds()))
+
     # -- the port ----------------------------------------------------------
 
     async def _listen(self, deadline: float) -> CameraProtocol:
         """Bind the remembered port; where it cannot be had, another, and say so."""
-        wanted = self._target.local_port or (self._known.port if self._known else 0)
-        patience = min(self._policy.port_patience, (deadline - self._reactor.seconds()) / 3)
-        give_up = self._reactor.seconds() + patience
+        by_hand = self._target.local_port
+        try:
+            if by_hand:
+                return self._bind(by_hand, "using source port {port}, as told")
+            if self._known is None:
+                return self._bind(0, "first connection: the system assigned source port {port}")
+        except CannotListenError as error:
+            raise self._unusable(by_hand, error) from None
+        known = await self._listen_again(self._known.port, deadline)
+        return known or self._listen_elsewhere(self._known.port)
+
+    async def _listen_again(self, port: int, deadline: float) -> CameraProtocol | None:
+        """Bind the remembered port; C{None} when another program keeps it."""
+        now = self._reactor.seconds()
+        patience = min(self._policy.port_patience, (deadline - now) / 3)
+        # Who has waited for it once does not wait again.
+        give_up = now if self._stand_in else now + patience
         while True:
             try:
-                return await self._bind(wanted)
-            except CannotListenError as error:
-                if self._target.local_port:
-                    raise ConfigError(
-                        f"source port {wanted} cannot be used: {_reason(error)}; "
-                        "choose another with --local-port, or none"
-                    ) from None
-                if not wanted:
-                    raise ConfigError(
-                        f"no UDP port can be opened on {self._target.interface or 'this machine'}:"
-                        f" {_reason(error)}"
-                    ) from None
-                if self._reactor.seconds() < give_up:
-                    await deferLater(self._reactor, 0.5)
-                    continue
-                self.log.warn(
-                    "source port {port}, which the camera knows, is held by another program; "
-                    "going on from a new one. If the camera does not answer, switch it off and on.",
-                    port=wanted,
-                )
-                wanted, self._stand_in = 0, True
+                protocol = self._bind(port, "using source port {port} again")
+                self._stand_in = 0
+                return protocol
+            except CannotListenError:
+                if self._reactor.seconds() >= give_up:
+                    return None
+            await deferLater(self._reactor, 0.5)
 
-    async def _bind(self, port: int) -> CameraProtocol:
+    def _listen_elsewhere(self, wanted: int) -> CameraProtocol:
+        """Bind a port that stands in for the remembered one, the same on every attempt."""
+        if not self._stand_in:
+            self.log.warn(
+                "source port {port}, which the camera knows, is held by another program; "
+                "going on from a new one. If the camera does not answer, switch it off and on.",
+                port=wanted,
+            )
+        for port in dict.fromkeys((self._stand_in, 0)):
+            try:
+                protocol = self._bind(port, "using source port {port} for the time being")
+                self._stand_in = protocol.local_port
+                return protocol
+            except CannotListenError as error:
+                trouble = error
+        raise self._unusable(None, trouble)
+
+    def _bind(self, port: int, story: str) -> CameraProtocol:
         protocol = self._make_protocol(self._reactor)
         self._reactor.listenUDP(port, protocol, self._target.interface, 65536)
         self.local_port = protocol.local_port
-        if self._target.local_port:
-            self.log.info("using source port {port}, as told", port=port)
-        elif port:
-            self.log.info("using source port {port} again", port=port)
-        else:
-            self.log.info("first connection: the system assigned source port {port}",
-                          port=self.local_port)  # fmt: skip
-            if not self._stand_in:
-                # Before anything is sent: a kill from here on must not forget it.
-                await self._remember(Remembered(self.local_port))
+        self.log.info(story, port=self.local_port)
         return protocol
+
+    def _unusable(self, by_hand: int | None, error: CannotListenError) -> ConfigError:
+        if by_hand:
+            return ConfigError(
+                f"source port {by_hand} cannot be used: {_reason(error)}; "
+                "choose another with --local-port, or none"
+            )
+        where = self._target.interface or "this machine"
+        return ConfigError(f"no UDP port can be opened on {where}: {_reason(error)}")
 
     async def _connected(self, protocol: CameraProtocol, found: Found) -> None:
         self.log.info("connected to {camera} ({id}) from source port {port}", camera=str(found),
                       id=str(found.device_id), port=protocol.local_port)  # fmt: skip
         if not self._target.local_port:
-            self._stand_in = False
+            self._stand_in = 0
             await self._remember(Remembered(protocol.local_port, found.address))
 
     async def _recall(self) -> None:
         if self._recalled:
             return
-        self._recalled = True
         try:
             self._known = self._written = await self._worker.call(
                 cast(PortMemory, self._memory).recall, self._target.key
             )
         except (OSError, ValueError) as error:
             self._warn("read", error)
+        self._recalled = True
 
     async def _remember(self, what: Remembered) -> None:
         self._known = what
@@ -220,6 +244,6 @@ def _advice(target: Target, waited: float, port: int) -> str:
     where = f"at {target}" if target.host else "here"
     return (
         f"no camera answered {where} within {waited:.0f} s. Is it awake, and is this machine on "
-        f"its Wi-Fi? It listens to source port {port} of ours; a camera that remembers another "
+        f"its Wi-Fi? It was called from source port {port}; a camera that remembers another "
         "port must be switched off and on."
     )

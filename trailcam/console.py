@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -24,9 +26,13 @@ class Console:
     @ivar as_json: whether programs read it.
     """
 
-    def __init__(self, as_json: bool, out: TextIO | None = None) -> None:
+    def __init__(self, as_json: bool, bar: ProgressBar | None = None) -> None:
+        """
+        @param bar: lines go above it, where it shares the terminal with them.
+        """
         self.as_json = as_json
-        self._out = out or sys.stdout
+        self._out = sys.stdout
+        self._bar = bar if sys.stdout.isatty() else None
 
     def event(self, name: str, text: str | None = None, /, **fields: Any) -> None:
         """
@@ -44,6 +50,9 @@ class Console:
         self._line(json.dumps(value) if self.as_json else text)
 
     def _line(self, line: str) -> None:
+        if self._bar is not None and self._bar.write is not None:
+            self._bar.write(line)
+            return
         # What a terminal's encoding cannot show must not end the work.
         encoding = getattr(self._out, "encoding", None) or "utf-8"
         print(line.encode(encoding, "replace").decode(encoding), file=self._out, flush=True)
@@ -59,13 +68,13 @@ def human_bytes(count: int) -> str:
     return f"{size:.2f} GB"
 
 
-def start_logging(verbosity: int, write: Any = None) -> None:
+def start_logging(verbosity: int, writer: Callable[[], Any] = lambda: None) -> None:
     """
     Send the log to standard error, a line for each event and never a traceback
     unless asked for.
 
     @param verbosity: 0 warnings only, 1 the story, 2 everything.
-    @param write: takes each line instead, as while a progress bar is shown.
+    @param writer: gives what prints a line above a progress bar; C{None} while there is none.
     """
     from twisted.logger import LogLevel, formatEvent, globalLogBeginner
 
@@ -86,16 +95,14 @@ def start_logging(verbosity: int, write: Any = None) -> None:
         clock = time.strftime("%H:%M:%S", time.localtime(event.get("log_time")))
         mark = f"{level.name}: " if level >= LogLevel.warn else ""
         line = f"{clock} {mark}{text if verbosity > 1 else ' '.join(text.split())}"
-        _stderr(line) if write is None else write(line)
+        (writer() or _stderr)(line)
 
     globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False, discardBuffer=True)
 
 
 def _stderr(line: str) -> None:
-    try:
+    with suppress(OSError, ValueError):  # nobody reads it: no reason to stop
         print(line, file=sys.stderr, flush=True)
-    except (OSError, ValueError):
-        pass  # nobody reads it: no reason to stop
 
 
 class ProgressBar:
@@ -136,10 +143,10 @@ class ProgressBar:
             note = f"{human_bytes(self._bytes)}, {human_bytes(int(rate))}/s"
             self._progress.update(self._task, note=note)
 
-    def done(self, file: str) -> None:
+    def done(self) -> None:
         """One file is home, or given up."""
         if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, advance=1, file=file)
+            self._progress.update(self._task, advance=1)
 
     def stop(self) -> None:
         """Take the bar away."""
@@ -166,8 +173,8 @@ class ProgressBar:
             TextColumn("left"),
             console=RichConsole(stderr=True),
             transient=True,
-            redirect_stdout=True,
+            redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._progress.add_task("", total=None, note="", file="", visible=False)
+        self._task = self._progress.add_task("", total=None, note="", visible=False)
         self._progress.start()

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from trailcam.commands import Command, Heartbeat, Login, clean, decode_text, encode_text
-from trailcam.errors import CameraLost, DecodeError
+from trailcam.errors import CameraLost, DecodeError, SendBufferFull
 from trailcam.protocol import CameraProtocol
 from trailcam.session.events import CloseReason
 from trailcam.session.session import CHANNELS
@@ -67,6 +67,7 @@ class Conversation:
         self._handlers: dict[int, PartHandler] = {}
         self._waiting: dict[int, Deferred[dict[str, Any]]] = {}
         self._watched: set[Deferred[Any]] = set()
+        self._paused: set[int] = set()
         self._sequence = 0
         self._beats = FIRST_HEARTBEAT
         self._beating: LoopingCall = LoopingCall(self.beat)
@@ -134,17 +135,23 @@ class Conversation:
         if self.ended is not None or self._protocol is None:
             return fail(self.ended or CameraLost("there is no session"))
         self._sequence += 1
+        message = self._message(self._sequence, command)
         answer: Deferred[dict[str, Any]] = Deferred()
         self._waiting[self._sequence] = answer
-        self._say(self._sequence, command)
-        return self.watch(answer, COMMANDS).addCallback(command.reply)
+        reply = self.watch(answer, COMMANDS).addCallback(command.reply)
+        try:
+            self._protocol.send(COMMANDS, message)
+        except SendBufferFull:
+            answer.errback()
+        return reply
 
     def log_in(self, login: Login) -> Deferred[None]:
         """Ask to be let in; heartbeats begin when the camera agrees."""
 
         def agreed(token: int) -> None:
             self.token = token
-            self._beating.start(self._heartbeat, now=False)
+            if not self._beating.running:
+                self._beating.start(self._heartbeat, now=False)
 
         return self.request(login).addCallback(agreed)
 
@@ -160,6 +167,8 @@ class Conversation:
         def check() -> None:
             nonlocal call
             idle = self._clock.seconds() - max(began, self._heard_at[channel])
+            if channel in self._paused:
+                idle = 0.0  # it is our disk that takes so long, not the camera
             if idle >= self._patience:
                 self._end(CameraLost(f"no answer for {idle:.0f} s"))
             else:
@@ -184,30 +193,31 @@ class Conversation:
 
     def pause(self, channel: int) -> None:
         """Read no more of a channel for now."""
+        self._paused.add(channel)
         if self._protocol is not None:
             self._protocol.pause(channel)
 
     def resume(self, channel: int) -> None:
         """Go on reading it."""
+        self._paused.discard(channel)
+        # What the pause itself took does not count against the camera.
+        self._heard_at[channel] = self._clock.seconds()
         if self._protocol is not None:
-            # What the pause itself took does not count against the camera.
-            self._heard_at[channel] = self._clock.seconds()
             self._protocol.resume(channel)
 
     # -- inside ------------------------------------------------------------
 
-    def _say(self, sequence: int, command: Command[Any]) -> None:
+    def _message(self, sequence: int, command: Command[Any]) -> bytes:
         fields = {"cmdId": command.code, **command.fields()}
         if self.token is not None and not isinstance(command, Heartbeat | Login):
             fields["token"] = self.token
-        message = Message(MessageId.REQUEST, sequence, encode_text(fields))
-        assert self._protocol is not None
-        self._protocol.send(COMMANDS, message.encode())
+        return Message(MessageId.REQUEST, sequence, encode_text(fields)).encode()
 
     def beat(self) -> None:
         """Send one heartbeat."""
-        self._say(self._beats, Heartbeat())
-        self._beats += 1
+        if self._protocol is not None:
+            self._protocol.send(COMMANDS, self._message(self._beats, Heartbeat()))
+            self._beats += 1
 
     def _responded(self, part: Part) -> None:
         if not isinstance(part, Message) or part.id != MessageId.RESPONSE:
@@ -231,9 +241,9 @@ class Conversation:
             self._beating.stop()
         self._handlers.clear()
         self._waiting.clear()
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(why)  # first: whoever is told below may ask again at once
         for waiting in list(self._watched):
             if not waiting.called:
                 waiting.errback(why)
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
-            on_end(why)

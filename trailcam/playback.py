@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
@@ -13,7 +13,7 @@ from trailcam.commands import MediaFile, PlaybackInfo
 from trailcam.errors import DamagedTransfer, DecodeError
 from trailcam.sinks import MovieSink
 from trailcam.wire.artemis import Message, MessageId, Part, StreamScanner
-from trailcam.wire.media import Frame
+from trailcam.wire.media import FRAME_HEADER_SIZE, Frame
 
 __all__ = ["LiveFrames", "PlaybackReceiver"]
 
@@ -141,11 +141,13 @@ class LiveFrames:
         if self._closed or not self._frames:
             raise StopAsyncIteration
         frame = self._frames.popleft()
-        self._held -= len(frame.video) + len(frame.audio)
+        self._held -= _size(frame)
         return frame
 
     def close(self) -> Deferred[None]:
         """Stop the view, here and on the camera; an iteration ends."""
+        if self._closed:
+            return succeed(None)
         self._closed = True
         self._frames.clear()
         self._tell(None)
@@ -171,7 +173,7 @@ class LiveFrames:
             self.dropped += 1
         elif not self._tell(frame):
             self._frames.append(frame)
-            self._held += len(frame.video) + len(frame.audio)
+            self._held += _size(frame)
 
     def lost(self, failure: Failure) -> None:
         """The session is over: what was held is still given out, then the failure."""
@@ -190,3 +192,8 @@ class LiveFrames:
             return False
         reader.callback(frame)
         return True
+
+
+def _size(frame: Frame) -> int:
+    """What it takes to hold a frame, in bytes, nearly: one without any data is not free."""
+    return FRAME_HEADER_SIZE + len(frame.video) + len(frame.audio)

@@ -15,6 +15,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,14 @@ class PortMemory:
             text = self._path(key).read_text("utf-8")
         except FileNotFoundError:
             return None
-        entry = json.loads(text)
+        try:
+            entry = json.loads(text)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
         if not isinstance(entry, dict) or not _is_port(entry.get("port")):
             raise ValueError("no port in it")
         host, port = entry.get("host"), entry.get("camera_port")
-        address = (host, int(port)) if isinstance(host, str) and _is_port(port) else None
+        address = (str(host), int(port or 0)) if _is_host(host) and _is_port(port) else None
         return Remembered(entry["port"], address)
 
     def remember(self, key: str, what: Remembered) -> None:
@@ -104,6 +108,13 @@ class PortMemory:
         if safe != key:
             safe += "-" + sha256(key.encode()).hexdigest()[:8]
         return self.folder / f"{safe}.json"
+
+
+def _is_host(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(IPv4Address(value))
+    except ValueError:
+        return False
 
 
 def _is_port(value: Any) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IReactorTime
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
@@ -140,7 +140,7 @@ class CameraProtocol(DatagramProtocol):
         """Forget the session without a word."""
         if self._pump is not None:
             self._pump.drop()
-        self._pump = self._peer = self._listener = None
+        self._pump = self._peer = self._listener = self._opening = None
 
     def close(self) -> Deferred[None]:
         """
@@ -154,8 +154,11 @@ class CameraProtocol(DatagramProtocol):
         self.drop()
         if self.transport is None:
             return succeed(None)
-        stopped = self._port.stopListening()
-        return succeed(None) if stopped is None else stopped
+        waiting: Deferred[None] = Deferred()
+        self._closing.append(waiting)
+        if len(self._closing) == 1:  # a port that is told twice tells only the last of us
+            maybeDeferred(self._port.stopListening).addBoth(self._closed)
+        return waiting
 
     # -- what the session says ---------------------------------------------
 
@@ -175,10 +178,14 @@ class CameraProtocol(DatagramProtocol):
             case Closed(reason):
                 self._ended(reason)
 
+    def _closed(self, _: object) -> None:
+        closing, self._closing = self._closing, []
+        for waiting in closing:
+            waiting.callback(None)
+
     def _ended(self, reason: CloseReason) -> None:
         listener, opening = self._listener, self._opening
         self.drop()
-        self._opening = None
         if opening is not None:
             opening.errback(ConnectionError(reason.value))
         elif listener is not None:

@@ -31,7 +31,7 @@ class Pump:
         self._write = write
         self._handle = handle
         self._timer: IDelayedCall | None = None
-        self._running = False
+        self._running = self._dropped = False
         self.session = session
 
     def connect(self) -> None:
@@ -61,11 +61,12 @@ class Pump:
     def close(self) -> None:
         """End the session and say so; nothing is heard of it afterwards but L{Closed}."""
         self.session.close(self._clock.seconds())
+        self._write_all()  # at once: a handler that calls us may give the port back next
         self._run()
 
     def drop(self) -> None:
         """Forget the session without a word."""
-        self._handle = _ignore
+        self._dropped = True
         self._stop_timer()
 
     def _run(self) -> None:
@@ -73,19 +74,22 @@ class Pump:
             return
         self._running = True
         try:
-            while True:
-                for datagram in self.session.datagrams_to_send():
-                    self._write(datagram)
+            while not self._dropped:
+                self._write_all()
                 event = self.session.next_event()
                 if event is None:
                     break
                 self._handle(event)
-        finally:
+        finally:  # also when a handler fails: the session lives on
             self._running = False
-        self._arm()
+            self._arm()
+
+    def _write_all(self) -> None:
+        for datagram in self.session.datagrams_to_send():
+            self._write(datagram)
 
     def _arm(self) -> None:
-        deadline = self.session.next_timer()
+        deadline = None if self._dropped else self.session.next_timer()
         if deadline is None:
             self._stop_timer()
         elif self._timer is None:
@@ -104,7 +108,3 @@ class Pump:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def _ignore(event: Event) -> None:
-    """Nobody listens any more."""

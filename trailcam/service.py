@@ -24,7 +24,7 @@ from trailcam.library import Library, StoredFile
 from trailcam.library.sync import Observer, SyncReport, sync
 from trailcam.target import Policy, Target, parse_address
 
-__all__ = ["CameraService", "LibraryService", "Options", "make_station", "makeService"]
+__all__ = ["CameraService", "LibraryService", "Options", "makeService", "make_station"]
 
 
 class _Quiet:
@@ -56,10 +56,10 @@ class LibraryService(Service):
         super().startService()
         self._lock = DeferredLock()
 
-    def stopService(self) -> Deferred[None] | None:
+    def stopService(self) -> Deferred[None]:
         super().stopService()
         if not self._open:
-            return None
+            return succeed(None)
         self._open = False
         return self.library.close()
 
@@ -233,7 +233,8 @@ class Options(usage.Options):
         try:
             self.station = self._station()
         except TrailcamError as error:
-            raise usage.UsageError(str(error)) from None
+            # A UsageError would have twistd print all of its help first.
+            raise SystemExit(f"trailcam: {error}") from None
 
     def _station(self) -> Config:
         if self["config"]:
@@ -247,10 +248,12 @@ class Options(usage.Options):
         return config
 
     def _with_paths(self, config: Config) -> Config:
-        for name in ("library", "state"):
-            if self[name]:
-                config = replace(config, **{name: Path(self[name]).expanduser().absolute()})
-        return config
+        def path(name: str, usual: Path) -> Path:
+            return Path(self[name]).expanduser().absolute() if self[name] else usual
+
+        return replace(
+            config, library=path("library", config.library), state=path("state", config.state)
+        )
 
     def _camera(self, camera: CameraConfig) -> CameraConfig:
         target = camera.target

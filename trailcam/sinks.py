@@ -134,7 +134,7 @@ class FileSink(_Sink):
         return self._finally(self._close)
 
     def abort(self) -> Deferred[None]:
-        """Drop it: the file goes away."""
+        """Drop it, finished or not: the file goes away."""
         return self._worker.call(self._remove)
 
     def _flush(self) -> None:
@@ -169,7 +169,8 @@ class FileSink(_Sink):
         return Downloaded(self._path, self._size, self._hash.hexdigest())
 
     def _remove(self) -> None:
-        _remove(self._file, self._path)
+        if self._file is not None:
+            _remove(self._file, self._path)
 
 
 class MovieSink(_Sink):
@@ -224,7 +225,7 @@ class MovieSink(_Sink):
     def _remove(self) -> None:
         if self._writer is not None:
             self._writer.abort()
-        _remove(None, self._path)
+            _remove(None, self._path)
 
 
 def _remove(file: io.BufferedWriter | None, path: Path) -> None:

@@ -10,9 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
 from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 
 from trailcam.client import Camera
@@ -30,6 +32,7 @@ from trailcam.errors import (
 from trailcam.library import Library, StoredFile
 from trailcam.library.sync import SyncReport
 from trailcam.library.sync import sync as sync_library
+from trailcam.playback import LiveFrames
 from trailcam.portmemory import PortMemory
 from trailcam.protocol import CameraProtocol
 from trailcam.runner import run
@@ -152,6 +155,23 @@ def _read_password(path: Path) -> str:
 # -- the frame around every command ----------------------------------------
 
 
+def _check_state(state: Path) -> None:
+    """
+    Before the camera learns a source port that we could not remember.
+
+    @raise LibraryError: when nothing can be written there.
+    """
+    folder = PortMemory(state).folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise LibraryError(
+            f"the state folder {state} cannot be used: {error.strerror}; choose another with "
+            "--state"
+        ) from None
+
+
 def _verbosity(arguments: Arguments, usual: int = 1) -> int:
     return 0 if arguments.quiet else min(2, usual + arguments.verbose)
 
@@ -162,6 +182,7 @@ def _with_camera(
     """Connect, log in, do C{work}, and say goodbye."""
     call, console = _call(arguments), Console(arguments.json)
     start_logging(_verbosity(arguments))
+    _check_state(call.state)
 
     async def main(reactor: Any) -> int:
         camera = call.camera(reactor)
@@ -242,10 +263,9 @@ def info(arguments: Arguments) -> int:
 
     async def work(reactor: Any, camera: Camera, call: Call, console: Console) -> int:
         information = await camera.info()
-        if console.as_json:
-            console.event("info", **{"camera": _where(camera), **information.fields})
-        else:
-            print(_describe(information, _where(camera)))
+        where = _where(camera)
+        console.event("info", _describe(information, where),
+                      **{**information.fields, "camera": where})  # fmt: skip
         return 0
 
     return _with_camera(arguments, work)
@@ -314,33 +334,66 @@ def _wall_time(file: MediaFile) -> str | None:
 
 def live(arguments: Arguments) -> int:
     """Record the live view."""
+    path: Path = arguments.output
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        # Before the camera is woken for nothing.
+        raise LibraryError(f"cannot write {path}: name a file in a folder that can be written to")
 
     async def work(reactor: Any, camera: Camera, call: Call, console: Console) -> int:
+        recording = _Recording(reactor, await camera.live(), arguments.seconds)
         try:
-            output = open(arguments.output, "wb")  # noqa: SIM115 (closed below)
+            with open(path, "wb") as output:
+                await recording.write(output)
         except OSError as error:
-            raise LibraryError(f"cannot write {arguments.output}: {error.strerror}") from None
-        frames = size = 0
-        began = reactor.seconds()
-        view = await camera.live()
-        stop = arguments.seconds and reactor.callLater(arguments.seconds, view.close)
-        try:
-            with output:
-                async for frame in view:
-                    size += output.write(frame.video)
-                    frames += bool(frame.video)
-        except OSError as error:
-            raise LibraryError(f"cannot write {arguments.output}: {error.strerror}") from None
+            raise LibraryError(f"cannot write {path}: {error.strerror}") from None
         finally:
-            if stop and stop.active():
-                stop.cancel()
-            seconds = round(reactor.seconds() - began, 1)
-            console.event("done", f"{frames} frames, {human_bytes(size)} in {arguments.output}",
-                          frames=frames, bytes=size, seconds=seconds,
-                          path=str(arguments.output))  # fmt: skip
+            recording.end()
+            text = f"{recording.frames} frames, {human_bytes(recording.bytes)} in {path}"
+            console.event("done", text, frames=recording.frames, bytes=recording.bytes,
+                          seconds=recording.seconds, path=str(path))  # fmt: skip
         return 0
 
     return _with_camera(arguments, work)
+
+
+class _Recording:
+    """
+    A live view on its way into a file.
+
+    @ivar seconds: how long it has been, from the first frame on.
+    """
+
+    def __init__(self, reactor: Any, view: LiveFrames, limit: float | None) -> None:
+        """
+        @param limit: seconds after which it ends; L{None}: when it is ended.
+        """
+        self._reactor = reactor
+        self._view = view
+        self._limit = limit
+        self._began: float | None = None
+        self._stop: IDelayedCall | None = None
+        self.frames = self.bytes = 0
+
+    async def write(self, output: BinaryIO) -> None:
+        """Write every frame's video until it ends."""
+        async for frame in self._view:
+            if self._began is None:
+                # A camera takes a moment to begin; that does not count.
+                self._began = self._reactor.seconds()
+                if self._limit is not None:
+                    self._stop = self._reactor.callLater(self._limit, self._view.close)
+            self.bytes += output.write(frame.video)
+            self.frames += bool(frame.video)
+
+    def end(self) -> None:
+        """Wait for no more."""
+        if self._stop is not None and self._stop.active():
+            self._stop.cancel()
+
+    @property
+    def seconds(self) -> float:
+        began = self._reactor.seconds() if self._began is None else self._began
+        return float(round(self._reactor.seconds() - began, 1))
 
 
 def send(arguments: Arguments) -> int:
@@ -396,16 +449,17 @@ class SyncTeller:
 
     def stored(self, file: StoredFile) -> None:
         """A file is home."""
-        self._bar.done(file.path.name)
-        self._console.event("file", f"{file.path}  {human_bytes(file.size)}", name=file.path.name,
+        self._bar.done()
+        day = Path(file.path.parent.name, file.path.name)
+        self._console.event("file", f"{day}  {human_bytes(file.size)}", name=file.path.name,
                             path=str(file.path), bytes=file.size)  # fmt: skip
 
     def failed(self, file: MediaFile, why: str) -> None:
         """A file was given up."""
-        self._bar.done(file.label)
+        self._bar.done()
         self._console.event("failed", f"{file.label}: {why}", name=file.label, reason=why)
 
-    def done(self, report: SyncReport) -> int:
+    def done(self, report: SyncReport, **more: Any) -> int:
         """It is over. The exit status."""
         seconds = round(report.seconds, 1)
         text = (
@@ -413,7 +467,8 @@ class SyncTeller:
             f"{report.failed} failed, in {seconds} s"
         )
         self._console.event("done", text, new=report.new, skipped=report.skipped,
-                            failed=report.failed, bytes=report.bytes, seconds=seconds)  # fmt: skip
+                            failed=report.failed, bytes=report.bytes, seconds=seconds,
+                            **more)  # fmt: skip
         return 1 if report.failed else 0
 
 
@@ -424,10 +479,12 @@ def _where(camera: Camera) -> str:
 
 def sync(arguments: Arguments) -> int:
     """Bring home what is new."""
-    call, console = _call(arguments), Console(arguments.json)
+    call = _call(arguments)
     bar = ProgressBar(not arguments.json and not arguments.quiet)
-    start_logging(_verbosity(arguments), bar.write)
-    teller = SyncTeller(console, bar)
+    start_logging(_verbosity(arguments), lambda: bar.write)
+    teller = SyncTeller(Console(arguments.json, bar), bar)
+
+    _check_state(call.state)
 
     async def main(reactor: Any) -> int:
         library = Library(call.library, reactor)

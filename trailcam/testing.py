@@ -32,7 +32,7 @@ from trailcam.simulator.card import Card
 from trailcam.simulator.server import SimulatedCamera
 from trailcam.worker import InlineWorker
 
-__all__ = ["FakeCamera", "InlineWorker", "MemoryNetwork", "MemoryPort"]
+__all__ = ["FakeCamera", "InlineWorker", "MemoryNetwork", "MemoryPort", "Sent", "reserve_port"]
 
 Address = tuple[str, int]
 
@@ -85,7 +85,7 @@ class MemoryNetwork(Clock):
         """Bind a port; an empty C{interface} is 127.0.0.1."""
         host = interface or "127.0.0.1"
         if port == 0:
-            while (host, self._next_port) in self._ports:
+            while (host, self._next_port) in self._ports or self._next_port in self.taken:
                 self._next_port += 1
             port = self._next_port
             self._next_port += 1

@@ -10,10 +10,9 @@ itself and the sync goes on with what is missing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
-from pathlib import Path
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -23,17 +22,19 @@ from twisted.python.failure import Failure
 
 from trailcam.client import BATCH, Camera, MediaListing
 from trailcam.commands import PAGE_SIZE, DeviceInformation, MediaFile
-from trailcam.errors import CameraLost, CommandFailed, DamagedTransfer
+from trailcam.errors import CameraLost, CommandFailed, DamagedTransfer, DecodeError
 from trailcam.library.library import Library
 from trailcam.library.records import Source, StoredFile
 from trailcam.sinks import Downloaded
 
 __all__ = ["Observer", "SyncReport", "sync"]
 
-#: What came damaged is fetched again so often, then reported.
+#: What came damaged, or not at all, is fetched again so often, then reported.
 RETRIES = 3
 #: The camera may be lost so often in a row without a single file having come.
 LOSSES = 5
+#: What may go well the next time.
+_TRANSIENT = (CameraLost, CommandFailed, DamagedTransfer, DecodeError)
 
 
 @dataclass
@@ -92,10 +93,14 @@ def sync(
 
 @dataclass
 class _Wanted:
-    """A file to fetch, and how often it came damaged."""
+    """A file to fetch, and how often that failed."""
 
     file: MediaFile
-    damaged: int = 0
+    failures: int = 0
+
+    def may_join(self, first: _Wanted) -> bool:
+        """Whether both can be asked for at once: not what failed, lest it spoil the other."""
+        return all(each.file.is_photo and not each.failures for each in (self, first))
 
 
 @dataclass
@@ -152,12 +157,7 @@ class _Sync:
     def _next_batch(self) -> list[_Wanted]:
         """Up to three photos, or one video."""
         batch = [self.queue.popleft()]
-        while (
-            batch[0].file.is_photo
-            and len(batch) < BATCH
-            and self.queue
-            and self.queue[0].file.is_photo
-        ):
+        while len(batch) < BATCH and self.queue and self.queue[0].may_join(batch[0]):
             batch.append(self.queue.popleft())
         return batch
 
@@ -165,57 +165,61 @@ class _Sync:
         wanted = [(each.file, await self.library.part_path(source, each.file)) for each in batch]
         try:
             outcomes = await self.camera.fetch(wanted)
-        except (CameraLost, CommandFailed, DamagedTransfer):
+        except _TRANSIENT:
             outcomes = dict.fromkeys((each.file for each in batch), Failure())
-        arrived = list(self._sort(batch, outcomes))
+        trouble = self._sort(batch, outcomes)
         await self._committed()
         # The disk works on these while the next ones come.
         self.committing = DeferredList(
-            [Deferred.fromCoroutine(self._commit(source, *each)) for each in arrived],
+            [
+                Deferred.fromCoroutine(self._commit(source, each, got))
+                for each in batch
+                if isinstance(got := outcomes[each.file], Downloaded)
+            ],
             fireOnOneErrback=True,
             consumeErrors=True,
         )
+        if trouble is not None:
+            trouble.raiseException()
 
     def _sort(
         self, batch: Sequence[_Wanted], outcomes: dict[MediaFile, Downloaded | Failure]
-    ) -> Iterator[tuple[_Wanted, Downloaded]]:
-        """What has arrived; the rest is queued again or given up."""
-        lost = None
-        for wanted in reversed(batch):
+    ) -> Failure | None:
+        """Queue again or give up what has not arrived; what ends the sync, if something does."""
+        trouble = lost = None
+        if any(isinstance(outcome, Downloaded) for outcome in outcomes.values()):
+            self.losses = 0
+        for wanted in batch:
             outcome = outcomes[wanted.file]
             if isinstance(outcome, Downloaded):
-                self.losses = 0
-                yield wanted, outcome
-            elif outcome.check(CameraLost):
-                lost = outcome
-                self.queue.appendleft(wanted)
-            elif outcome.check(DamagedTransfer, CommandFailed):
+                continue
+            if outcome.check(*_TRANSIENT):
                 self._again(wanted, str(outcome.value))
+                lost = outcome if outcome.check(CameraLost) else lost
             else:
-                outcome.raiseException()
-        if lost is not None:
-            self.losses += 1
-            if self.losses > LOSSES:
-                lost.raiseException()
+                trouble = outcome
+        self.losses += lost is not None
+        return lost if self.losses > LOSSES else trouble
 
     def _again(self, wanted: _Wanted, why: str) -> None:
-        """Fetch what came damaged again, after the others, or give up."""
-        wanted.damaged += 1
-        if wanted.damaged <= RETRIES:
-            self.log.warn("{why}; fetching it again ({n} of {all})", why=why, n=wanted.damaged,
-                          all=RETRIES)  # fmt: skip
+        """Fetch it again, after the others, or give up."""
+        wanted.failures += 1
+        if wanted.failures <= RETRIES:
+            self.log.warn("{why}; fetching {file} again ({n} of {all})", why=why,
+                          file=wanted.file.label, n=wanted.failures, all=RETRIES)  # fmt: skip
             self.queue.append(wanted)
         else:
-            self.log.error("{why}; given up", why=why)
+            self.log.error("{why}; {file} is given up", why=why, file=wanted.file.label)
             self.report.failed += 1
             self.observer.failed(wanted.file, why)
 
     async def _commit(self, source: Source, wanted: _Wanted, got: Downloaded) -> None:
         try:
             stored = await self.library.commit(
-                source, wanted.file, Path(got.path), got.size, got.sha256
+                source, wanted.file, got.path, got.size, got.sha256
             )
         except DamagedTransfer as error:
+            await self.library.discard(got.path)
             self._again(wanted, str(error))
             return
         self.report.new += 1

@@ -42,6 +42,8 @@ class SendHalf:
     order), or when nothing was acknowledged for the round trip's timeout,
     which doubles each time (which finds the loss of the last ones).
 
+    @ivar in_flight: what was sent and not acknowledged, in the order in which it was last
+        sent: what is overdue is at the front.
     @ivar resent: how many datagrams were sent again.
     @ivar refused: how many acknowledged indexes had never been sent.
     """
@@ -50,10 +52,10 @@ class SendHalf:
         self._round_trip = round_trip
         self._queue: deque[bytes] = deque()
         self._queued = 0
-        # In the order in which they were last sent: what is overdue is at the front.
-        self._in_flight: dict[int, _InFlight] = {}
+        self.in_flight: dict[int, _InFlight] = {}
         self._next = 0
         self._oldest = 0
+        self._sent = 0
         self._back_off = 1
         self._timed_out_at = 0.0
         self._progress_at = 0.0
@@ -79,17 +81,18 @@ class SendHalf:
 
     def take(self, now: float) -> Iterator[tuple[int, bytes]]:
         """What may be sent for the first time now: indexes and data."""
-        if self._queue and not self._in_flight:
+        if self._queue and not self.in_flight:
             self._progress_at = now
         while (
             self._queue
-            and len(self._in_flight) < WINDOW
+            and len(self.in_flight) < WINDOW
             and ahead(self._next, self._oldest) < SPAN
         ):
             data, index = self._queue.popleft(), self._next
             self._queued -= len(data)
-            self._in_flight[index] = _InFlight(data, now)
+            self.in_flight[index] = _InFlight(data, now)
             self._next = advance(index)
+            self._sent += 1
             yield index, data
 
     def acknowledge(self, indexes: Iterable[int], now: float) -> list[tuple[int, bytes]]:
@@ -100,9 +103,9 @@ class SendHalf:
         """
         newest = None
         for index in indexes:
-            entry = self._in_flight.pop(index, None)
+            entry = self.in_flight.pop(index, None)
             if entry is None:
-                self.refused += ahead(self._next, index) <= 0
+                self.refused += not 0 < ahead(self._next, index) <= self._sent
                 continue
             self._progress_at = now
             if entry.sends == 1:
@@ -113,13 +116,13 @@ class SendHalf:
             elif self._round_trip.smoothed is not None:
                 self._back_off = max(1, self._back_off // 2)
             newest = max(newest or 0.0, entry.sent_at)
-        while self._oldest != self._next and self._oldest not in self._in_flight:
+        while self._oldest != self._next and self._oldest not in self.in_flight:
             self._oldest = advance(self._oldest)
         return [] if newest is None else self._send_lost(newest, now)
 
     def next_timer(self) -> float | None:
         """When something is overdue; C{None} when nothing is in flight."""
-        for entry in self._in_flight.values():
+        for entry in self.in_flight.values():
             since = max(entry.sent_at, self._timed_out_at)
             return since + min(self._round_trip.timeout * self._back_off, RoundTrip.LONGEST)
         return None
@@ -135,16 +138,20 @@ class SendHalf:
             return []
         self._back_off = min(self._back_off * 2, 64)
         self._timed_out_at = now
-        return self._again(list(self._in_flight)[:4], now)
+        return self._again(list(self.in_flight)[:4], now)
+
+    def repeat(self, now: float) -> list[tuple[int, bytes]]:
+        """All that is in flight once more, whether it is overdue or not."""
+        return self._again(list(self.in_flight), now)
 
     def stalled_since(self) -> float | None:
         """Since when nothing has been acknowledged, while something should be."""
-        return self._progress_at if self._in_flight else None
+        return self._progress_at if self.in_flight else None
 
     def _send_lost(self, newest: float, now: float) -> list[tuple[int, bytes]]:
         before = newest - self._round_trip.reordering
         lost = []
-        for index, entry in self._in_flight.items():
+        for index, entry in self.in_flight.items():
             if entry.sent_at >= before:
                 break
             lost.append(index)
@@ -153,9 +160,9 @@ class SendHalf:
     def _again(self, indexes: list[int], now: float) -> list[tuple[int, bytes]]:
         again = []
         for index in indexes:
-            entry = self._in_flight.pop(index)
+            entry = self.in_flight.pop(index)
             entry.sent_at, entry.sends = now, entry.sends + 1
-            self._in_flight[index] = entry
+            self.in_flight[index] = entry
             again.append((index, entry.data))
         self.resent += len(again)
         return again

@@ -104,7 +104,7 @@ class Session:
         self._tcp_offer = tcp_offer
         self._tcp_offers_left = TCP_OFFERS if tcp_offer else 0
         self._link = build_link(_Core(self))
-        self._open = self._over = self._serves = False
+        self._seeks = self._open = self._over = self._serves = False
         self._round_trip = RoundTrip()
         self._senders = [SendHalf(self._round_trip) for _ in range(CHANNELS)]
         self._receivers = [ReceiveHalf() for _ in range(CHANNELS)]
@@ -121,6 +121,7 @@ class Session:
     def connect(self, now: float) -> None:
         """Begin as the client: punch until the camera accepts."""
         self._now = now
+        self._seeks = True
         self._link.connect()
 
     def receive_datagram(self, datagram: bytes, now: float) -> None:
@@ -163,7 +164,8 @@ class Session:
     def resume(self, channel: int, now: float) -> None:
         """Go on reading after L{pause}."""
         self._now = now
-        self._deliver(channel, self._receivers[channel].resume())
+        if not self._over:
+            self._deliver(channel, self._receivers[channel].resume())
 
     def handle_timer(self, now: float) -> None:
         """Do what is due; call it at L{next_timer}, early or late does no harm."""
@@ -178,10 +180,11 @@ class Session:
             self._repeat()
         if self._ack_at is not None and now >= self._ack_at:
             self._send_acks()
-        if self._open and now >= self._quiet_since + ALIVE_INTERVAL:
-            self._emit(pppp.Alive())
-            self._quiet_since = now
-        self._resend()
+        if self._open:
+            if now >= self._quiet_since + ALIVE_INTERVAL:
+                self._emit(pppp.Alive())
+                self._quiet_since = now
+            self._resend()
 
     def close(self, now: float) -> None:
         """End the session, and say so to the other side."""
@@ -201,10 +204,10 @@ class Session:
         due = self._heard_at + self._silence
         if self._open:
             due = min(due, self._quiet_since + ALIVE_INTERVAL)
-        for sender in self._senders:
-            resend_at = sender.next_timer()
-            if resend_at is not None and resend_at < due:
-                due = resend_at
+            for sender in self._senders:
+                # Asked after every datagram: most channels have nothing in flight.
+                if sender.in_flight:
+                    due = min(due, sender.next_timer() or due)
         for other in (self._repeat_at, self._ack_at):
             if other is not None and other < due:
                 due = other
@@ -283,14 +286,16 @@ class Session:
         self._link.search()
 
     def _receive_punch(self, punch: pppp.PunchPkt) -> None:
-        if not self._open and not self._serves:
-            self.device_id = punch.device_id
+        self._learn(punch.device_id)
         self._link.punched()
 
     def _receive_ready(self, ready: pppp.P2PRdy) -> None:
-        if not self._open:
-            self.device_id = ready.device_id
+        self._learn(ready.device_id)
         self._link.ready()
+
+    def _learn(self, device_id: DeviceId) -> None:
+        if self._seeks and not self._open:
+            self.device_id = device_id
 
     def _receive_alive(self, _: pppp.Alive) -> None:
         self._emit(pppp.AliveAck())
@@ -313,10 +318,10 @@ class Session:
 
     def _repeat(self) -> None:
         self._repeat_at = None
-        if self._serves or not self._tcp_offer or self._tcp_offers_left:
+        if not self._tcp_offers_left:
+            self._link.proposed()  # without meaning except to a camera that proposes
+        if self._repeat_at is None:
             self._link.tick()
-        else:
-            self._link.proposed()
 
     def _fill(self, channel: int) -> None:
         if self._open:
@@ -380,14 +385,13 @@ class _Core:
         session._repeat_at = session._now + TCP_OFFER_INTERVAL
 
     def offer(self) -> None:
-        session = self._session
+        session, sender = self._session, self._session._senders[0]
         self.say_ready()
+        session._emit_drw(0, sender.repeat(session._now))
         if not session._serves:
             session._serves = True
-            session._senders[0].add(ACCEPTED)
-            for _ in session._senders[0].take(session._now):
-                pass  # L{offer} repeats it itself until the client answers
-        session._outgoing.append(pppp.encode_drw(0, 0, ACCEPTED))
+            sender.add(ACCEPTED)
+            session._emit_drw(0, sender.take(session._now))
         session._repeat_at = session._now + OFFER_INTERVAL
 
     def say_ready(self) -> None:

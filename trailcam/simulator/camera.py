@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from trailcam.commands import MediaFile, decode_text, encode_text, integer
+from trailcam.commands import MediaFile, decode_text, encode_text, integer, optional_integer
 from trailcam.errors import DecodeError
 from trailcam.simulator.card import Card
 from trailcam.simulator.faults import Faults
@@ -122,7 +122,7 @@ class Visit:
         if self._faults.refuse_login or given != self._credentials:
             yield _refuse(sequence, 0, "Username or password error")
             return
-        self._wall_clock = request.get("utcTime", 0)
+        self._wall_clock = optional_integer(request, "utcTime") or 0
         self.token = make_token(self._wall_clock)
         battery = {"bat_percent": self._battery}
         yield respond(
@@ -194,7 +194,7 @@ class Visit:
 
     def _named(self, names: object) -> tuple[MediaFile, ...]:
         """The files that a request names; C{LookupError} when one is not there."""
-        if not isinstance(names, list):
+        if not isinstance(names, list) or not all(isinstance(name, dict) for name in names):
             raise LookupError
         return tuple(self._find(name) for name in names)
 

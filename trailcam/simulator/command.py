@@ -84,8 +84,9 @@ def demo(arguments: argparse.Namespace) -> int:
     The main job, on a simulated camera: fetch everything; then the camera is switched
     off and on, takes another picture, and is called again from the same port.
     """
-    console, bar = Console(arguments.json), ProgressBar(not arguments.json and not arguments.quiet)
-    start_logging(0 if arguments.quiet else 1 + arguments.verbose, bar.write)
+    bar = ProgressBar(not arguments.json and not arguments.quiet)
+    console = Console(arguments.json, bar)
+    start_logging(0 if arguments.quiet else 1 + arguments.verbose, lambda: bar.write)
 
     async def main(reactor: Any) -> int:
         status = await _Demo(reactor, console, bar, arguments.folder).run()
@@ -161,7 +162,9 @@ class _Demo:
         ports = sorted(set(simulated.sources))
         self._tell(f"The camera was called {len(simulated.sources)} times, from source port "
                    f"{', '.join(map(str, ports))}.")  # fmt: skip
-        status = self._teller.done(self._total) if self._console.as_json else 0
+        status = 0
+        if self._console.as_json:
+            status = self._teller.done(self._total, library=str(self._folder))
         self._tell(f"The pictures are in {self._folder}")
         return status or int(self._total.failed > 0)
 

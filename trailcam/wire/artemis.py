@@ -127,7 +127,7 @@ class StreamScanner:
 
     Whole messages come as L{Message}, a file message in pieces as it arrives:
     L{Begin}, L{Chunk} …, L{End}. What lies between messages is passed over.
-    A length that the kind of message cannot have is damage: the header is
+    A length that the kind of message cannot have is damage: the magic is
     passed over and the scan goes on behind it. Never more is held than the
     longest message that a kind allows, and what has arrived of it.
 
@@ -154,7 +154,8 @@ class StreamScanner:
             _, _, ident, sequence, length = _HEADER.unpack_from(self._buffer)
             if length > _LIMITS.get(ident, _DEFAULT_LIMIT):
                 self.damaged += 1
-                self._skip(HEADER_SIZE)
+                # Only the magic: if the header was cut short, the next one is in what it read.
+                self._skip(len(MAGIC))
                 continue
             if ident == MessageId.FILE:
                 del self._buffer[:HEADER_SIZE]

@@ -13,6 +13,7 @@ __all__ = ["FAMILY", "DeviceId"]
 _LAYOUT = struct.Struct(">8sI8s")
 # What is shown to people and written to logs comes from outside: printable, and no separator.
 _PART = re.compile(r"[!-,.-~]{0,8}", re.ASCII)
+_SERIAL = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class DeviceId:
         @raise DecodeError: when it is not one.
         """
         parts = text.split("-")
-        if len(parts) != 3 or not (parts[1].isascii() and parts[1].isdigit()):
+        if len(parts) != 3 or not _SERIAL.fullmatch(parts[1]):
             raise DecodeError("a device id is written like LBCS-000000-CCCJJ")
         return cls(parts[0], int(parts[1]), parts[2])
 

@@ -23,7 +23,9 @@ FRAME_HEADER_SIZE = 108
 
 _FILE = struct.Struct("<32sHHI8sI20s")
 _FRAME = struct.Struct("<I4xQIIIIIII4xI14x4s38x")
-#: The frame that says something and shows nothing (evidence P).
+#: The longest id of a camera: 32 bytes, of which the last is NUL.
+_CAMERA_LENGTH = 31
+#: The frame that says something and shows nothing (evidence P). What only begins so is a picture.
 _MARK = b"\0\0\0\1\1"
 
 
@@ -149,7 +151,7 @@ class Frame:
     @property
     def is_mark(self) -> bool:
         """Whether this is a mark, not a picture: to be dropped."""
-        return self.video.startswith(_MARK)
+        return self.video == _MARK
 
     @classmethod
     def decode(cls, data: bytes) -> Frame:
@@ -216,13 +218,12 @@ def _unpack_file(data: bytes) -> tuple[bytes, int, int, int, bytes, int, bytes]:
 
 def _camera(field: bytes) -> str:
     try:
-        return field.split(b"\0", 1)[0].decode("ascii")
+        return field[:_CAMERA_LENGTH].split(b"\0", 1)[0].decode("ascii")
     except UnicodeDecodeError:
         raise DecodeError("a camera's id that is not ASCII") from None
 
 
 def _camera_bytes(camera: str) -> bytes:
-    encoded = camera.encode("ascii")
-    if len(encoded) > 31 or b"\0" in encoded:
-        raise DecodeError("a camera's id has at most 31 characters")
-    return encoded
+    if len(camera) > _CAMERA_LENGTH or not camera.isascii() or "\0" in camera:
+        raise DecodeError("a camera's id has at most 31 ASCII characters")
+    return camera.encode("ascii")

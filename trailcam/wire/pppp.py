@@ -40,6 +40,7 @@ __all__ = [
 
 MAGIC = 0xF1
 DRW_MAGIC = 0xD1
+REPORT_SIZE = 84
 #: The most data that one DRW carries, in bytes (evidence C).
 MAX_DRW_DATA = 1024
 #: The most indexes that one DRW_ACK lists (evidence C).
@@ -212,8 +213,11 @@ def encode(value: Datagram) -> bytes:
 
     @raise DecodeError: when the value does not fit the format.
     """
-    payload = _payload(value)
-    return _HEADER.pack(MAGIC, value.code, len(payload)) + payload
+    try:
+        payload = _payload(value)
+        return _HEADER.pack(MAGIC, value.code, len(payload)) + payload
+    except struct.error as error:
+        raise DecodeError(f"{type(value).__name__} with a number that does not fit") from error
 
 
 def encode_drw(channel: int, index: int, data: bytes) -> bytes:
@@ -239,6 +243,8 @@ def _payload(value: Datagram) -> bytes:
             family = 0x0200  # 00 02 on the wire
             host = address.packed[::-1]
             return device_id.encode() + _TCP_ADDRESS.pack(family, port, host, bytes(16))
+        case ReportSessionReady(data) if len(data) != REPORT_SIZE:
+            raise DecodeError("a session report has 84 bytes")
         case Hello(data) | HelloAck(data) | ReportSessionReady(data) | Unknown(_, data):
             return data
         case _:
@@ -264,7 +270,7 @@ def _decode_p2p_rdy_tcp(payload: bytes) -> P2PRdyTcp:
 
 
 def _decode_report(payload: bytes) -> ReportSessionReady:
-    if len(payload) != 84:
+    if len(payload) != REPORT_SIZE:
         raise DecodeError("a session report has 84 bytes")
     return ReportSessionReady(payload)
 
