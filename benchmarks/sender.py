@@ -35,10 +35,10 @@ __all__ = ["BARE", "Script", "main"]
 BARE = b"BARE"
 #: Datagrams on their way at most.
 WINDOW = 64
-#: Datagrams that go to the kernel in one call: a camera's bursts have at most 14 (W).
-BURST = 16
+#: Datagrams that go to the kernel in one call, as many as a camera's bursts have (W).
+BURST = 14
 #: What got no acknowledgement for so many seconds is sent again.
-RESEND = 0.1
+RESEND = 0.05
 #: A page of the media list.
 PAGE = 45
 
@@ -90,11 +90,11 @@ class Stream:
             self._sources.popleft()
 
     def overdue(self, now: float) -> list[bytes]:
-        """What got no acknowledgement in time: the oldest few."""
+        """What got no acknowledgement in time; all of it, as a camera does (F)."""
         if not self._flying or now < self._moved_at + RESEND:
             return []
         self._moved_at = now
-        return list(self._flying.values())[:4]
+        return list(self._flying.values())
 
 
 class Script:
@@ -115,7 +115,7 @@ class Script:
         self._segments = False
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, FULL)
-            self._segments = True
+            self._segments = not options.get("one_by_one")
         self._options = options
         self._client: Address | None = None
         self._began = 0.0
@@ -125,6 +125,7 @@ class Script:
         self._reset()
 
     def _reset(self) -> None:
+        self._later: tuple[float, list[bytes]] | None = None
         self._streams = {channel: Stream(channel) for channel in range(8)}
         self._expected = 0
         self.beats = []
@@ -226,7 +227,8 @@ class Script:
         """A command as aiopppp writes it."""
         text = json.dumps({"cmd": request["cmd"], "result": 0}).encode()
         answer = b"\x06\x0a\xa0\x80" + len(text).to_bytes(4, "little") + text
-        self._streams[0].add([answer])
+        # It loses an answer that comes before it has taken in the acknowledgement.
+        self._later = time.monotonic() + 0.02, [answer]
         if request["cmd"] == 111 and request["video"]:
             frame = material.cut(material.rival_frame())
             self._streams[1].add(chain.from_iterable(repeat(frame, self._options["rival_frames"])))
@@ -238,8 +240,12 @@ class Script:
             while burst := stream.burst():
                 self._send(burst)
 
-    def resend(self, now: float) -> None:
-        """Send again what is overdue."""
+    def tick(self, now: float) -> None:
+        """Send again what is overdue, and what had to wait."""
+        if self._later is not None and now >= self._later[0]:
+            self._streams[0].add(self._later[1])
+            self._later = None
+            self._send_all()
         for stream in self._streams.values():
             overdue = stream.overdue(now)
             self.resent += len(overdue)
@@ -252,7 +258,7 @@ class Script:
         for datagram in datagrams:
             group.append(datagram)
             # The kernel cuts every so many bytes: only the last one may be shorter.
-            if not self._segments or len(datagram) < FULL:
+            if not self._segments or len(datagram) < FULL or len(group) == BURST:
                 self._write(group)
                 group = []
         if group:
@@ -315,7 +321,7 @@ def main(options: Json) -> None:
         if now > looked + RESEND / 2:
             looked = now
             for script in scripts:
-                script.resend(now)
+                script.tick(now)
 
 
 if __name__ == "__main__":

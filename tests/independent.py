@@ -132,7 +132,7 @@ class Frame:
         return cls(counter, when, picture, sound, key == 1, width, height, stage, session, whole)
 
 
-MARK = b"\0\0\0\1\1" + b"not a picture"
+MARK = b"\0\0\0\1\1"  # these five bytes and no more, with the check bytes 00 00 01 01
 
 
 @dataclass
@@ -324,6 +324,7 @@ class Camera(threading.Thread):
 
     @ivar complaints: what a client did against the protocol.
     @ivar sessions: what was opened, and how it ended (C{"client"}: by the client's CLOSE).
+    @ivar punches: when PUNCH_PKT came from the client.
     @ivar strangers: datagrams from a port that is not the client's.
     @ivar busy: set once a photo is under way.
     @ivar perfect: nothing is lost or said twice, so delays and repetitions are the client's own.
@@ -349,7 +350,7 @@ class Camera(threading.Thread):
     ) -> None:
         """
         @param loss: share of datagrams lost, each way.
-        @param listing: seconds a page of the list takes.
+        @param listing: seconds the first page of the list takes.
         @param close_after: CLOSE after so many datagrams of photos, once.
         @param silence_after: nothing heard or said for 9 s after so many, once.
         @param spoil: media numbers that come damaged the first time.
@@ -367,6 +368,7 @@ class Camera(threading.Thread):
         self.complaints: list[str] = []
         self.sessions: list[Session] = []
         self.strangers: list[tuple[Address, int]] = []
+        self.punches: list[float] = []
         self.logins: list[dict[str, Any]] = []
         self.live_sent: list[Frame] = []
         self.fetched: Counter[int] = Counter()
@@ -464,6 +466,7 @@ class Camera(threading.Thread):
             self.send(PUNCH, DEVICE_ID, address)
 
     def _punch(self, payload: bytes, address: Address, now: float) -> None:
+        self.punches.append(now)
         if payload != DEVICE_ID:
             self.complain(f"PUNCH_PKT for {payload!r}")
         elif self.session is None or now - self.session.opened > 1.0:
@@ -588,7 +591,10 @@ class Session:
             for kind, command_number, body in channel.messages():
                 if kind != REQUEST or channel.stream:
                     self.camera.complain(f"message {kind}, with {len(channel.stream)} bytes more")
-                self._request(command_number, body)
+                try:
+                    self._request(command_number, body)
+                except (ValueError, KeyError, TypeError) as error:
+                    self.camera.complain(f"makes no sense: {body!r}: {error!r}")
 
     def _drw_ack(self, payload: bytes, now: float) -> None:
         self.awake, self.quiet, self.client_quiet = True, now, now
@@ -607,8 +613,13 @@ class Session:
 
     def tick(self, now: float) -> None:
         """Do what is due."""
+        if now - self.heard > 7.3 or (not self.token and now - self.opened > 10.0):
+            self.say(CLOSE)
+            self.end("silence" if self.token else "no login")
         while self.plan and self.plan[0][0] <= now and not self.ended:
             heapq.heappop(self.plan)[2]()
+        if self.ended:
+            return
         if not self.awake and self.channels[0].sent and now - self.said_ready > 0.042:
             self.said_ready = now
             self.say(READY, DEVICE_ID)
@@ -677,9 +688,6 @@ class Session:
         if perfect and self.heartbeat_at and now - self.heartbeat_at > 4.5:
             self.camera.complain("no heartbeat for 4.5 s")
             self.heartbeat_at = now
-        if now - self.heard > 7.3 or (not self.token and now - self.opened > 10.0):
-            self.say(CLOSE)
-            self.end("silence" if self.token else "no login")
 
     # -- commands
 
@@ -724,8 +732,10 @@ class Session:
     def _respond(self, number: int, command: int, delay: float = 0.01, result: int = 0,
                  then: Callable[[], None] | None = None, **fields: object) -> None:
         """Answer after C{delay}, in the order of the requests."""
-        message_text = "Success" if result == 0 else "refused"
-        value = fields | {"errorMsg": message_text, "result": result, "cmdId": command}
+        text = {"errorMsg": "Success" if result == 0 else "refused"}
+        if command in (769, 770, 772, 1285):
+            text = {}  # seen without
+        value = fields | text | {"result": result, "cmdId": command}
         body = text_of(value, b"x=:\xff\0") + bytes(20)
 
         def answer() -> None:
@@ -773,7 +783,8 @@ class Session:
         shown = pages[page] if page < len(pages) else []
         if self.camera.repeat_last_page and page >= len(pages):
             shown = pages[-1]
-        self._respond(number, 768, self.camera.listing, mediaFiles=[m.listed() for m in shown],
+        delay = 0.05 if page else self.camera.listing
+        self._respond(number, 768, delay, mediaFiles=[m.listed() for m in shown],
                       cnt=len(shown), pageNo=page, getMediaListRet=0)
 
     def _wanted(self, entries: list[dict[str, Any]]) -> list[Media]:
@@ -912,6 +923,9 @@ class Client:
 
     def close(self) -> None:
         """Acknowledge what came, say CLOSE, and forget the session."""
+        end = time.monotonic() + 0.5
+        while any(c.flying for c in self.channels) and time.monotonic() < end and not self.over:
+            self._pump(0.01)
         self._acknowledge()
         for number, channel in enumerate(self.channels):
             if channel.flying and self.standing and not self.over:
@@ -964,7 +978,7 @@ class Client:
         answer: dict[str, Any] = json.loads(
             decrypted(base64.b64decode(secret, validate=True)).partition(b"\0")[0]
         )
-        if answer.get("cmdId") != command or "result" not in answer or "errorMsg" not in answer:
+        if answer.get("cmdId") != command or (command != 770 and "result" not in answer):
             self._complain(f"the answer to {command} is {answer}")
         return answer
 
@@ -1039,7 +1053,7 @@ class Client:
         while not frames or frames[-1].stage != 4:
             self.wait(lambda: self.messages[2], "a playback frame")
             frame = self._frame(self.messages[2].popleft()[1])
-            if frame.session == session and not frame.video.startswith(b"\0\0\0\1\1"):
+            if frame.session == session and frame.video != MARK:
                 frames.append(frame)
         self.command(770)
         pictures, sounds = [f for f in frames if f.video], [f for f in frames if f.audio]

@@ -7,18 +7,30 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC
 from heapq import heappop, heappush
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.task import deferLater
+from twisted.logger import LogEvent, LogLevel, formatEvent
 from twisted.trial.unittest import SkipTest
+from zope.interface import implementer
 
+from trailcam.client import Camera
 from trailcam.commands import MediaFile
 from trailcam.errors import DecodeError
+from trailcam.interfaces import ICameraReactor
 from trailcam.session.events import Event, Received
 from trailcam.session.session import ACCEPTED, ACK_DELAY, Session
 from trailcam.simulator.card import Card
+from trailcam.target import Target
+from trailcam.testing import FakeCamera, InlineWorker, MemoryNetwork, MemoryPort, Sent
 from trailcam.wire import pppp
 from trailcam.wire.artemis import Message
 from trailcam.wire.device_id import FAMILY
@@ -218,3 +230,159 @@ class VirtualLink:
                 for delay in self.fate(who, datagram):
                     flight = (self.now + delay, next(self._numbers), other, datagram)
                     heappush(self._flying, flight)
+
+
+# -- a camera and its clients, where time is virtual -------------------------
+
+#: The wall clock of clients on a L{Stage}.
+NOW = 1_780_000_100
+#: What such a client calls.
+GARDEN = Target(host="127.0.0.1", port=40611, name="garden")
+
+
+@implementer(ICameraReactor)
+class Process:
+    """
+    A program on a L{MemoryNetwork} that can be killed as by SIGKILL: not a word, nothing tidied.
+
+    @ivar asked: the ports that it asked for; 0 for any.
+    @ivar refused: those of them that it did not get.
+    """
+
+    def __init__(self, network: MemoryNetwork) -> None:
+        self.network = network
+        self.asked: list[int] = []
+        self.refused: list[int] = []
+        self._calls: list[IDelayedCall] = []
+        self._ports: list[MemoryPort] = []
+
+    def seconds(self) -> float:
+        return self.network.seconds()
+
+    def callLater(self, delay: float, callable: Callable[..., Any], *args: Any) -> IDelayedCall:
+        self._calls = [call for call in self._calls if call.active()]
+        call: IDelayedCall = self.network.callLater(delay, callable, *args)
+        self._calls.append(call)
+        return call
+
+    def getDelayedCalls(self) -> list[IDelayedCall]:
+        return [call for call in self._calls if call.active()]
+
+    def listenUDP(
+        self,
+        port: int,
+        protocol: DatagramProtocol,
+        interface: str = "",
+        maxPacketSize: int = 8192,
+    ) -> MemoryPort:
+        self.asked.append(port)
+        try:
+            listening = self.network.listenUDP(port, protocol, interface, maxPacketSize)
+        except CannotListenError:
+            self.refused.append(port)
+            raise
+        self._ports.append(listening)
+        return listening
+
+    @property
+    def bound(self) -> list[int]:
+        """The ports that it holds."""
+        held = set(self.network.bound)
+        return [port.address[1] for port in self._ports if port.protocol and port.address in held]
+
+    def kill(self) -> None:
+        """End it."""
+        for call in self.getDelayedCalls():
+            call.cancel()
+        for port in self._ports:
+            if port.protocol is not None:
+                port.protocol, port._stopping = None, succeed(None)
+                self.network.release(port.address)
+
+
+class Stage:
+    """
+    A simulated camera on a L{MemoryNetwork}, and clients for it.
+
+    @ivar network: the network, and the clock.
+    @ivar fake: the camera.
+    """
+
+    def __init__(
+        self, photos: int = 3, videos: int = 0, *, card: Card | None = None, **options: Any
+    ) -> None:
+        """@param options: as for L{FakeCamera}."""
+        self.network = MemoryNetwork()
+        card = card or PlainCard(photos, videos, newest=NOW - 100)
+        self.fake = FakeCamera(self.network, card=card, **options)
+        self.fake.start()
+
+    def client(self, target: Target = GARDEN, reactor: Any = None, **options: Any) -> Camera:
+        """A client that has not connected yet."""
+        options = {"worker": InlineWorker(), "zone": UTC, "wall_clock": lambda: NOW, **options}
+        return Camera(reactor or self.network, target, **options)
+
+    def guest(self, target: Target = GARDEN, reactor: Any = None, **options: Any) -> Camera:
+        """A client that is logged in."""
+        camera = self.client(target, reactor, **options)
+        self.run(camera.connect())
+        self.run(camera.login())
+        return camera
+
+    def run(self, deferred: Deferred[Any], seconds: float = 300.0) -> Any:
+        """Let time pass until this has fired; its result, or its failure raised."""
+        return self.network.run_until(deferred, seconds)
+
+    def wait(self, seconds: float) -> None:
+        """Let so much time pass, with everything that happens in it at its own time."""
+        self.network.run_until(deferLater(self.network, seconds), seconds + 1)
+
+    def until(self, holds: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Let time pass until something holds."""
+        end = self.network.seconds() + seconds
+        while not holds():
+            if self.network.seconds() > end:
+                raise AssertionError(f"not within {seconds} s")
+            self.wait(0.001)
+
+    def power_cycle(self, seconds: float = 0.0) -> None:
+        """Switch the camera off, and on again after so many seconds."""
+        self.run(self.fake.switch_off())
+        self.wait(seconds)
+        self.fake.switch_on()
+
+    def over(self, *cameras: Camera) -> None:
+        """Close everything, and see that nothing is left: no port, no delayed call."""
+        for camera in cameras:
+            self.run(camera.close())
+        self.run(self.fake.stop())
+        self.wait(2 * self.network.delay)  # what was said last arrives
+        calls, bound = self.network.getDelayedCalls(), self.network.bound
+        if calls or bound:
+            raise AssertionError(f"left over: {[str(call) for call in calls]}, {bound}")
+
+
+def kind_of(sent: Sent) -> str:
+    """What a datagram is, by the name of its class; a DRW with its channel, C{Drw0}."""
+    value = pppp.decode(sent.data)
+    name = type(value).__name__
+    return f"{name}{value.channel}" if isinstance(value, Drw) else name
+
+
+def losing(kind: str, source: int, times: float = float("inf")) -> Callable[[Sent], bool]:
+    """For C{MemoryNetwork.drops}: lose so many of one kind that come from one port."""
+    left = times
+
+    def drops(sent: Sent) -> bool:
+        nonlocal left
+        if left <= 0 or sent.source[1] != source or kind_of(sent) != kind:
+            return False
+        left -= 1
+        return True
+
+    return drops
+
+
+def story(events: Iterable[LogEvent], least: LogLevel = LogLevel.info) -> list[str]:
+    """What people read in the log."""
+    return [formatEvent(event) for event in events if event["log_level"] >= least]

@@ -714,10 +714,11 @@ class InlineTests(TestCase):
     """Without threads, for tests of others."""
 
     def test_inline(self) -> None:
-        """With a Clock everything is done at once, at the Clock's time."""
+        """With a Clock everything is done at once, at the time that it is told."""
         clock = Clock()
-        clock.advance(1000)
-        library = Library(Path(self.mktemp()), clock, inline=True)
+        library = Library(
+            Path(self.mktemp()), clock, inline=True, wall_clock=lambda: 1000.0
+        )
         self.successResultOf(library.open())
         self.assertEqual(self.successResultOf(library.missing(CAMERA, [PHOTO])), [PHOTO])
         part = self.successResultOf(library.part_path(CAMERA, PHOTO))

@@ -162,16 +162,16 @@ class SendTests(TestCase):
     def test_early_acknowledgement_of_resent(self) -> None:
         """
         One that comes too soon after the resend is the first copy's: it says nothing
-        of what was sent in between.
+        of what was sent between the two.
         """
         self.fill(1)
         self.half.acknowledge([0], RTT)
-        self.fill(3, 1.0)
+        self.fill(10, 1.0)
         timer = self.half.next_timer() or 0.0
-        self.assertEqual(indexes(self.half.overdue(timer)), [1, 2, 3])
-        self.fill(1, timer)
-        self.assertEqual(self.half.acknowledge([3], timer + 0.001), [])
+        self.assertEqual(indexes(self.half.overdue(timer)), [1, 2, 3, 4])
+        self.assertEqual(self.half.acknowledge([1], timer + 0.001), [])
         self.assertEqual(self.round_trip.smoothed, RTT, "no sample either (Karn)")
+        self.assertEqual(indexes(self.half.acknowledge([2], timer + RTT)), [5, 6, 7, 8, 9, 10])
 
     def test_tail_loss(self) -> None:
         """When the last ones are lost, four probes find it; their echo fetches the rest."""

@@ -7,6 +7,7 @@ import random
 import time
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import TypeAlias
 
 from hypothesis import given, settings
@@ -250,7 +251,14 @@ class ScannerTests(TestCase):
         """What follows a file is found, and its end is told."""
         scanner = StreamScanner()
         scanner.feed(written(FILE, 1, b"data") + written(FILE, 2, b"") + written(2, 3, b"x"))
-        expected = [Begin(5, 1, 4), Chunk(b"data"), End(), Begin(5, 2, 0), End(), Message(2, 3, b"x")]
+        expected = [
+            Begin(5, 1, 4),
+            Chunk(b"data"),
+            End(),
+            Begin(5, 2, 0),
+            End(),
+            Message(2, 3, b"x"),
+        ]
         self.assertEqual(list(parts(scanner)), expected)
 
     def test_abandon(self) -> None:
@@ -297,12 +305,14 @@ class ScannerPropertyTests(TestCase):
     def pieces(stream: bytes, cuts: Iterable[int]) -> list[bytes]:
         """The stream, cut at these places."""
         places = sorted({0, len(stream), *(at % (len(stream) + 1) for at in cuts)})
-        return [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+        return [stream[a:b] for a, b in pairwise(places)]
 
     @settings(deadline=None)
-    @given(st.lists(st.tuples(junk, message), max_size=5), junk, st.lists(st.integers(0), max_size=8))
+    @given(
+        st.lists(st.tuples(junk, message), max_size=5), junk, st.lists(st.integers(0), max_size=8)
+    )
     def test_damage_between(
-        self, entries: list[tuple[bytes, Found]], rest: bytes, cuts: list[int]
+        self, entries: list[tuple[bytes, tuple[int, int, bytes]]], rest: bytes, cuts: list[int]
     ) -> None:
         """Whatever lies between messages and wherever they are cut: all are found."""
         stream = b"".join(junk + written(*message) for junk, message in entries) + rest

@@ -227,7 +227,9 @@ class FrameTests(TestCase):
         self.assertEqual(Frame.decode(frame_bytes(frame, filler) + rest), frame)
 
     @settings(deadline=None)
-    @given(st.one_of(st.binary(max_size=300), st.binary(max_size=400).map(lambda d: bytes(108) + d)))
+    @given(
+        st.one_of(st.binary(max_size=300), st.binary(max_size=400).map(lambda d: bytes(108) + d))
+    )
     def test_any_bytes(self, data: bytes) -> None:
         """Any bytes decode to a frame that is no longer than they are, or are refused."""
         try:

@@ -144,8 +144,12 @@ class Camera:
         return self._attempt(self._connect(timeout))
 
     def login(self) -> Deferred[None]:
-        """Log in, with the wall clock that the camera sets its own by."""
-        return Deferred.fromCoroutine(self._login())
+        """
+        Log in, with the wall clock that the camera sets its own by.
+
+        When the session is lost meanwhile, it is tried again in the next one.
+        """
+        return Deferred.fromCoroutine(self._log_in())
 
     def close(self) -> Deferred[None]:
         """
@@ -285,6 +289,14 @@ class Camera:
             raise
         self._conversation = conversation
         self.sessions += 1
+
+    async def _log_in(self) -> None:
+        if self._conversation is None and self._arriving is None:
+            raise CameraLost("there is no session to log in to: connect first")
+        try:
+            await self._login()
+        except CameraLost:
+            await self._ready()
 
     async def _login(self) -> None:
         conversation = self._conversation

@@ -51,6 +51,10 @@ CHANGING = frozenset({513, 514, 515, 516, 517, 518, 522, 523, 773, 774, 1024, *r
 #: The most that one page of the media list holds; 50 and more is refused (evidence W).
 PAGE_SIZE = 45
 
+#: So many levels of objects and lists are read (a camera sends 4): what is deeper is a bomb for
+#: whoever walks through it, and how deep a parser goes depends on the version of Python.
+DEEPEST = 32
+
 
 def encode_text(fields: Mapping[str, object]) -> bytes:
     """JSON, compact, encrypted: the payload of a request or response."""
@@ -69,6 +73,8 @@ def decode_text(payload: bytes) -> Json:
         raise DecodeError(f"command text that is not JSON: {type(error).__name__}") from None
     if not isinstance(value, dict):
         raise DecodeError("command text that is not a JSON object")
+    if _deeper(value, DEEPEST):
+        raise DecodeError("command text that is nested too deeply")
     return value
 
 
@@ -430,6 +436,15 @@ class Raw(Command[Json]):
 
     def reply(self, response: Json) -> Json:
         return response
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Whether lists and objects lie in each other on more than so many levels."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return levels == 0 or any(_deeper(inner, levels - 1) for inner in value)
 
 
 def integer(fields: Json, name: str, most: int = (1 << 63) - 1) -> int:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TwistedTimeout
 from twisted.internet.error import CannotListenError
-from twisted.internet.error import TimeoutError as TwistedTimeout
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 

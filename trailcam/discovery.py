@@ -153,7 +153,7 @@ def first_answer(
     """
     Look for a camera until one answers.
 
-    @return: fires with the first; fails with Twisted's C{TimeoutError}
+    @return: fires with the first; fails with C{twisted.internet.defer.TimeoutError}
         after C{timeout} seconds.
     """
     answer: Deferred[Found] = Deferred(lambda _: None)

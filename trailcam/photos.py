@@ -127,8 +127,9 @@ class PhotoReceiver:
         assert arriving is not None
         data, rest = data[: arriving.left], data[arriving.left :]
         arriving.left -= len(data)
-        arriving.tail = (arriving.tail + data[-8:])[-8:]
         arriving.sink.write(data)
+        if arriving.left < 8:  # before that, none of it is among the last 8
+            arriving.tail = (arriving.tail + data)[-8:]
         if arriving.left:
             return
         self._leave(rest, scanner)

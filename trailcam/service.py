@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succe
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python import usage
+from twisted.python.failure import Failure
 
 from trailcam.client import Camera
 from trailcam.commands import DeviceInformation, MediaFile
@@ -23,6 +24,7 @@ from trailcam.errors import LoginRefused, TrailcamError
 from trailcam.library import Library, StoredFile
 from trailcam.library.sync import Observer, SyncReport, sync
 from trailcam.target import Policy, Target, parse_address
+from trailcam.worker import Worker
 
 __all__ = ["CameraService", "LibraryService", "Options", "makeService", "make_station"]
 
@@ -45,16 +47,12 @@ class LibraryService(Service):
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self._opened: Deferred[None] | None = None
+        self._lock = DeferredLock()
         self._open = False
 
     def ready(self) -> Deferred[None]:
         """Open it, if it is not; fails with L{LibraryError <trailcam.errors.LibraryError>}."""
         return self._lock.run(self._ensure)
-
-    def startService(self) -> None:
-        super().startService()
-        self._lock = DeferredLock()
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -96,12 +94,14 @@ class CameraService(Service):
         state: Path | None = None,
         observer: Observer | None = None,
         connected: Callable[[Camera], None] = lambda camera: None,
+        worker: Worker | None = None,
     ) -> None:
         """
-        @param library: shared with other cameras; started before this service.
+        @param library: shared with other cameras.
         @param state: where the source port is remembered.
         @param observer: is told of every file.
         @param connected: is told when a session stands.
+        @param worker: does what touches the disk; C{None}: the reactor's threads.
         """
         self.setName(config.name)
         self._reactor = reactor
@@ -121,6 +121,7 @@ class CameraService(Service):
             zone=config.zone,
             policy=policy,
             state=state,
+            worker=worker,
         )
 
     def startService(self) -> None:
@@ -145,11 +146,12 @@ class CameraService(Service):
 
         @return: fires with what came home; joins a visit that is going on.
         """
-        if self._visiting is None:
-            self._visiting = Deferred.fromCoroutine(self._visit())
-            self._visiting.addBoth(self._visited)
+        visiting = self._visiting
+        if visiting is None:
+            visiting = self._visiting = Deferred.fromCoroutine(self._visit())
+            visiting.addCallbacks(self._succeeded, self._failed)
         waiting: Deferred[SyncReport] = Deferred()
-        self._visiting.addBoth(_pass_on, waiting)
+        visiting.addBoth(_pass_on, waiting)
         return waiting
 
     async def _visit(self) -> SyncReport:
@@ -168,30 +170,36 @@ class CameraService(Service):
         finally:
             await self.camera.close()
 
-    def _visited(self, result: Any) -> Any:
+    def _succeeded(self, report: SyncReport) -> SyncReport:
         self._visiting = None
-        return result
+        self.last, self.error = report, None
+        return report
+
+    def _failed(self, failure: Failure) -> Failure:
+        self._visiting = None
+        if failure.check(TrailcamError):
+            self.error = failure.value
+        elif not failure.check(CancelledError):
+            self.error = TrailcamError(failure.getErrorMessage())
+        return failure
+
+    # -- by itself ---------------------------------------------------------
 
     def _begin(self) -> None:
         self._next = None
-        self.visit().addCallbacks(self._succeeded, self._failed).addBoth(self._schedule)
+        self.visit().addCallbacks(self._tell, self._complain).addBoth(self._schedule)
 
-    def _succeeded(self, report: SyncReport) -> None:
-        self.last, self.error = report, None
+    def _tell(self, report: SyncReport) -> None:
         self.log.info(
             "{name}: {new} new, {skipped} here already, {failed} failed, in {seconds:.1f} s",
             name=self.name, new=report.new, skipped=report.skipped, failed=report.failed,
             seconds=report.seconds,
         )  # fmt: skip
 
-    def _failed(self, failure: Any) -> None:
-        if failure.check(CancelledError):
-            return
+    def _complain(self, failure: Failure) -> None:
         if failure.check(TrailcamError):
-            self.error = failure.value
             self.log.error("{name}: {why}", name=self.name, why=str(failure.value))
-        else:
-            self.error = TrailcamError(failure.getErrorMessage())
+        elif not failure.check(CancelledError):
             self.log.failure("{name}: a visit ended in a fault of ours", failure, name=self.name)
 
     def _schedule(self, _: object) -> None:

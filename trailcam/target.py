@@ -42,6 +42,15 @@ class Target:
     search_port: int = SEARCH_PORT
     local_port: int | None = None
 
+    def __post_init__(self) -> None:
+        for address in (self.host, self.interface or None, self.broadcast):
+            try:
+                IPv4Address(address or 0)
+            except AddressValueError:
+                raise ConfigError(
+                    f"{address!r} is not an IPv4 address like 192.168.43.1"
+                ) from None
+
     @property
     def key(self) -> str:
         """What the source port is remembered under: the name, else the address."""

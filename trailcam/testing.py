@@ -96,6 +96,11 @@ class MemoryNetwork(Clock):
         protocol.makeConnection(listening)
         return listening
 
+    @property
+    def bound(self) -> list[Address]:
+        """Every port that is bound now."""
+        return list(self._ports)
+
     def carry(self, sent: Sent) -> None:
         """Take a datagram from a port."""
         self.sent.append(sent)

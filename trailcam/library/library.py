@@ -9,6 +9,7 @@ right by the next L{Library.open}.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,15 +48,23 @@ class Library:
     """
 
     def __init__(
-        self, path: Path, reactor: Any, *, inline: bool = False, log: Logger | None = None
+        self,
+        path: Path,
+        reactor: Any,
+        *,
+        inline: bool = False,
+        log: Logger | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
-        @param reactor: provides C{IReactorTime}, and threads unless C{inline}.
+        @param reactor: provides threads unless C{inline}.
         @param inline: block instead, for tests with a C{Clock}.
+        @param wall_clock: the time in seconds since 1970, in UTC.
         """
         self.path = Path(os.path.abspath(path))
         self._reactor = reactor
         self._inline = inline
+        self._wall_clock = wall_clock
         self._log = log or Logger()
         self._worker: Worker = InlineWorker() if inline else ThreadWorker(reactor)
         self._shelf = Shelf(self.path)
@@ -247,7 +256,7 @@ class Library:
             return PooledDatabase(self._shelf.index_path, self.path, self._reactor)
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(int(self._reactor.seconds()), UTC)
+        return datetime.fromtimestamp(int(self._wall_clock()), UTC)
 
 
 def _missing(index: Index, device_id: str, files: Sequence[MediaFile]) -> list[MediaFile]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 __all__ = ["CloseReason", "Closed", "Event", "Opened", "Received"]
 
@@ -23,9 +23,8 @@ class Opened:
     """The session stands: data may be sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """The next bytes of a channel's stream."""
+class Received(NamedTuple):
+    """The next bytes of a channel's stream. (A tuple: there is one for every DRW.)"""
 
     channel: int
     data: bytes

@@ -193,6 +193,8 @@ class Session:
 
     def datagrams_to_send(self) -> list[bytes]:
         """What goes to the other side now; each is handed out once."""
+        if not self._outgoing:
+            return []
         outgoing, self._outgoing = self._outgoing, []
         self._counted.sent += len(outgoing)
         return outgoing

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 __all__ = ["EVIL_ID", "BadLink", "Faults"]
 
@@ -72,6 +72,7 @@ class BadLink:
         self._faults = faults
         self._random = random.Random(faults.seed)
         self._silent_until = 0.0
+        self._late: set[IDelayedCall] = set()
         self.lost = 0
 
     def fall_silent(self) -> None:
@@ -85,9 +86,23 @@ class BadLink:
             return
         for late in self._fates():
             if late:
-                self._clock.callLater(self.LATE, deliver, datagram)
+                self._deliver_late(datagram, deliver)
             else:
                 deliver(datagram)
+
+    def stop(self) -> None:
+        """Deliver nothing more of what is late."""
+        late, self._late = self._late, set()
+        for call in late:
+            call.cancel()
+
+    def _deliver_late(self, datagram: bytes, deliver: Callable[[bytes], None]) -> None:
+        def arrive() -> None:
+            self._late.discard(call)
+            deliver(datagram)
+
+        call = self._clock.callLater(self.LATE, arrive)
+        self._late.add(call)
 
     def _fates(self) -> Iterator[bool]:
         faults, chance = self._faults, self._random.random

@@ -8,8 +8,8 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from trailcam.errors import ConfigError, DecodeError
@@ -30,8 +30,8 @@ from trailcam.simulator.camera import (
 )
 from trailcam.simulator.card import Card
 from trailcam.simulator.faults import BadLink, Faults
-from trailcam.simulator.recording import LiveSource, Recording
-from trailcam.simulator.streams import Feeder, file_message, frame_message, play, thumbnail_message
+from trailcam.simulator.recording import Recording
+from trailcam.simulator.streams import Feeder, LiveFeed, file_message, play, thumbnail_message
 from trailcam.target import KNOWN_PORTS, SEARCH_PORT
 from trailcam.wire import pppp
 from trailcam.wire.device_id import FAMILY
@@ -95,6 +95,7 @@ class SimulatedCamera:
         self._known: Address | None = None
         self._guest: _Guest | None = None
         self._asleep = False
+        self._later: list[IDelayedCall] = []
         self.card = card
         self.faults = faults or Faults()
         self.link = BadLink(reactor, self.faults)
@@ -154,6 +155,11 @@ class SimulatedCamera:
 
     def _vanish(self) -> Deferred[Any]:
         ports, self._ports = self._ports, []
+        self.link.stop()
+        for call in self._later:
+            if call.active():
+                call.cancel()
+        self._later.clear()
         return gatherResults([maybeDeferred(port.stopListening) for port in ports])
 
     def _listen(self, port: int, interface: str) -> Any:
@@ -212,7 +218,7 @@ class SimulatedCamera:
         self.log.info("a client opened a session from {host}:{port}", host=guest.source[0],
                       port=guest.source[1])  # fmt: skip
         if self.faults.silence:
-            self._reactor.callLater(self.faults.silence_after, self.link.fall_silent)
+            self._call_later(self.faults.silence_after, self.link.fall_silent)
 
     def closed(self, guest: _Guest, reason: CloseReason) -> None:
         """A session is over."""
@@ -224,8 +230,15 @@ class SimulatedCamera:
         self._asleep = orderly and self.faults.sleep_after_close
         self.log.info("the session is over: {why}", why=reason.value)
 
-    def go_to_sleep(self) -> None:
-        """Answer nobody until switched on again."""
+    def sleep_soon(self) -> None:
+        """Answer what was asked, and then nobody until switched on again."""
+        self._call_later(0.2, self._fall_asleep)
+
+    def _call_later(self, delay: float, what: Callable[[], None]) -> None:
+        self._later = [call for call in self._later if call.active()]
+        self._later.append(self._reactor.callLater(delay, what))
+
+    def _fall_asleep(self) -> None:
         if self._guest is not None:
             self._guest.pump.close()
         self._asleep = True
@@ -259,7 +272,8 @@ class _Guest:
         self._began = reactor.seconds()
         self._visit = Visit(camera.card, camera.faults, *camera.credentials)
         self._feeders: dict[int, Feeder] = {}
-        self._live: LoopingCall | None = None
+        self._live: LiveFeed | None = None
+        self._over = False
         self.source = source
         host, port = camera.address
         offer = pppp.P2PRdyTcp(FAMILY, IPv4Address(host), port)
@@ -286,6 +300,7 @@ class _Guest:
         self.pump.drop()
 
     def _stop(self) -> None:
+        self._over = True
         self._stop_live()
         for feeder in self._feeders.values():
             feeder.end()
@@ -330,6 +345,8 @@ class _Guest:
                 self._do_by_name(what)
 
     def _show(self, recording: Recording, deed: Show) -> None:
+        if self._over:  # it left while the video was drawn
+            return
         damaged = self._camera.faults.strikes("damaged_frames")
         damage = len(recording.samples) // 2 if damaged else None
         answer = respond(deed.sequence, {
@@ -351,33 +368,18 @@ class _Guest:
             case "stop-files" if 3 in self._feeders:
                 self._feeders[3].stop()
             case "sleep":
-                self._reactor.callLater(0.2, self._camera.go_to_sleep)
+                self._camera.sleep_soon()
 
     def _start_live(self) -> None:
         if self._live is None:
-            self._worker.call(LiveSource).addCallback(self._go_live)
-
-    def _go_live(self, source: LiveSource) -> None:
-        counters = iter(range(1, 1 << 62))
-        began = self._reactor.seconds()
-        held = [next(source)]
-
-        def send_due() -> None:
-            while held[0].pts_ms <= (self._reactor.seconds() - began) * 1e6:
-                counter = next(counters)
-                # A viewer that cannot keep up misses frames; nothing piles up.
-                if self.pump.session.pending(1) < 1 << 20:
-                    message = frame_message(
-                        counter, held[0], counter, source.width, source.height
-                    )
-                    self.pump.send(1, message)
-                held[0] = next(source)
-
-        self._live = LoopingCall(send_due)
-        self._live.clock = self._reactor
-        self._live.start(0.02)
+            self._live = LiveFeed(
+                self._reactor,
+                self._worker,
+                lambda: self.pump.session.pending(1),
+                lambda data: self.pump.send(1, data),
+            )
 
     def _stop_live(self) -> None:
         live, self._live = self._live, None
-        if live is not None and live.running:
+        if live is not None:
             live.stop()

@@ -8,22 +8,26 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from trailcam.commands import MediaFile
 from trailcam.simulator.card import Card
 from trailcam.simulator.faults import Faults
-from trailcam.simulator.recording import Recording, Sample
+from trailcam.simulator.recording import LiveSource, Recording, Sample
 from trailcam.wire.artemis import Message, MessageId
 from trailcam.wire.media import FileHeader, Frame, ThumbnailHeader
 from trailcam.wire.pppp import MAX_DRW_DATA
 from trailcam.worker import Worker
 
-__all__ = ["Feeder", "file_message", "frame_message", "play", "thumbnail_message"]
+__all__ = ["Feeder", "LiveFeed", "file_message", "frame_message", "play", "thumbnail_message"]
 
 #: So many bytes are kept ready in the session.
 AHEAD = 64 * MAX_DRW_DATA
+#: When so many bytes of the live view wait, frames are left out.
+LIVE_AHEAD = 1 << 20
 
 Source = Iterator[bytes]
 
@@ -106,6 +110,61 @@ class Feeder:
     def _failed(self, failure: Failure) -> None:
         self._drawing = False
         self.stop()
+        self.log.failure("the simulated camera cannot draw", failure)
+
+
+class LiveFeed:
+    """Sends live frames when they are due, from now on until it is stopped."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        worker: Worker,
+        pending: Callable[[], int],
+        send: Callable[[bytes], None],
+    ) -> None:
+        """
+        @param worker: draws the first picture; what follows comes quickly.
+        @param pending: how many bytes wait in the session.
+        @param send: gives the session more.
+        """
+        self._clock = clock
+        self._pending = pending
+        self._send = send
+        self._counter = 0
+        self._over = False
+        self._loop = LoopingCall(self._send_due)
+        self._loop.clock = clock
+        worker.call(LiveSource).addCallback(self._begin).addErrback(self._failed)
+
+    def stop(self) -> None:
+        """Send no more, even if it has not begun yet."""
+        self._over = True
+        if self._loop.running:
+            self._loop.stop()
+
+    def _begin(self, source: LiveSource) -> None:
+        if not self._over:
+            self._source, self._began = source, self._clock.seconds()
+            self._next = next(source)
+            self._loop.start(0.02)
+
+    def _send_due(self) -> None:
+        source = self._source
+        while self._next.pts_ms <= (self._clock.seconds() - self._began) * 1e6:
+            self._counter += 1
+            # A viewer that cannot keep up misses frames; nothing piles up.
+            if self._pending() < LIVE_AHEAD:
+                self._send(
+                    frame_message(
+                        self._counter, self._next, self._counter, source.width, source.height
+                    )
+                )
+            self._next = next(source)
+
+    def _failed(self, failure: Failure) -> None:
         self.log.failure("the simulated camera cannot draw", failure)
 
 

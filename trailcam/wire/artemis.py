@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from trailcam.errors import DecodeError
 
@@ -106,9 +106,8 @@ class Begin:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Some bytes of the file message that has begun."""
+class Chunk(NamedTuple):
+    """Some bytes of the file message that has begun. (A tuple: there is one for every DRW.)"""
 
     data: bytes
 
@@ -137,6 +136,8 @@ class StreamScanner:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        # Bytes of a file message that need not wait for company: handed on as they are.
+        self._passing = b""
         self._streaming = False
         self._left = 0
         self.skipped = 0
@@ -144,7 +145,10 @@ class StreamScanner:
 
     def feed(self, data: bytes) -> None:
         """Add the next bytes of the stream."""
-        self._buffer += data
+        if self._streaming and len(data) <= self._left and not (self._buffer or self._passing):
+            self._passing = data
+        else:
+            self._buffer += data
 
     def next_part(self) -> Part | None:
         """The next part, or C{None} when more bytes are needed."""
@@ -172,19 +176,21 @@ class StreamScanner:
     def abandon(self) -> None:
         """Want no more of the file message that has begun: look for a header from here on."""
         self._streaming, self._left = False, 0
+        self._buffer[:0] = self._passing
+        self._passing = b""
 
     def _next_chunk(self) -> Part | None:
         if self._left == 0:
             self._streaming = False
             return End()
-        if not self._buffer:
-            return None
-        if len(self._buffer) <= self._left:
-            data = bytes(self._buffer)
-            self._buffer.clear()
-        else:
+        data = self._passing
+        if data:
+            self._passing = b""
+        elif self._buffer:
             data = bytes(memoryview(self._buffer)[: self._left])
             del self._buffer[: self._left]
+        else:
+            return None
         self._left -= len(data)
         return Chunk(data)
 

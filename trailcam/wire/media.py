@@ -108,9 +108,7 @@ class ThumbnailHeader:
         """The 72 bytes."""
         kind = self.file_type.to_bytes(4, "little")
         camera = _camera_bytes(self.camera)
-        return _FILE.pack(
-            camera, self.directory, self.number, self.length, kind, 0, bytes(20)
-        )
+        return _FILE.pack(camera, self.directory, self.number, self.length, kind, 0, bytes(20))
 
 
 @dataclass(frozen=True, slots=True)

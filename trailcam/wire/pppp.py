@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, NamedTuple, TypeAlias
 
 from trailcam.errors import DecodeError
 from trailcam.wire.device_id import DeviceId
@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 MAGIC = 0xF1
+DRW = 0xD0
 DRW_MAGIC = 0xD1
 REPORT_SIZE = 84
 #: The most data that one DRW carries, in bytes (evidence C).
@@ -48,6 +49,8 @@ MAX_ACK_INDEXES = 17
 
 _HEADER = struct.Struct(">BBH")
 _DRW = struct.Struct(">BBH")
+_DRW_START = bytes((MAGIC, DRW))
+_DRW_HEAD = struct.Struct(">HBBH")
 _TCP_ADDRESS = struct.Struct("<HH4s16s")  # the family is 00 02: see _decode_p2p_rdy_tcp
 
 
@@ -105,20 +108,23 @@ class P2PRdyTcp:
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Drw:
+class Drw(NamedTuple):
     """
-    A piece of a channel's stream (0xD0).
+    A piece of a channel's stream (0xD0). (A tuple: nearly all datagrams are of this type.)
 
     @ivar channel: 0 to 7 in this family.
     @ivar index: 0 to 65535, wrapping.
     @ivar data: 1 to 1024 bytes.
     """
 
-    code: ClassVar[int] = 0xD0
     channel: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody misses
     data: bytes
+
+    @property
+    def code(self) -> int:
+        """Its type."""
+        return DRW
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +201,8 @@ def decode(datagram: bytes) -> Datagram:
     @raise DecodeError: on a wrong magic, a length that disagrees with the
         size, or a payload that its type cannot have.
     """
+    if datagram[:2] == _DRW_START:
+        return _decode_drw(datagram)
     if len(datagram) < 4:
         raise DecodeError("shorter than a PPPP header")
     magic, code, length = _HEADER.unpack_from(datagram)
@@ -222,10 +230,9 @@ def encode(value: Datagram) -> bytes:
 
 def encode_drw(channel: int, index: int, data: bytes) -> bytes:
     """Write a L{Drw} without making one: the same bytes as L{encode}, for the path that counts."""
-    return b"\xf1\xd0%b%b" % (_DRW_HEAD.pack(len(data) + 4, DRW_MAGIC, channel, index), data)
-
-
-_DRW_HEAD = struct.Struct(">HBBH")
+    return b"%b%b%b" % (
+        _DRW_START, _DRW_HEAD.pack(len(data) + 4, DRW_MAGIC, channel, index), data
+    )  # fmt: skip
 
 
 def _payload(value: Datagram) -> bytes:
@@ -275,13 +282,15 @@ def _decode_report(payload: bytes) -> ReportSessionReady:
     return ReportSessionReady(payload)
 
 
-def _decode_drw(payload: bytes) -> Drw:
-    if not 5 <= len(payload) <= 4 + MAX_DRW_DATA:
+def _decode_drw(datagram: bytes) -> Drw:
+    if not 9 <= len(datagram) <= 8 + MAX_DRW_DATA:
         raise DecodeError("a DRW carries 1 to 1024 bytes")
-    magic, channel, index = _DRW.unpack_from(payload)
+    length, magic, channel, index = _DRW_HEAD.unpack_from(datagram, 2)
+    if length != len(datagram) - 4:
+        raise DecodeError(f"the length says {length}, the datagram has {len(datagram) - 4}")
     if magic != DRW_MAGIC:
         raise DecodeError(f"DRW magic 0x{magic:02x} is not 0xd1")
-    return Drw(channel, index, payload[4:])
+    return Drw(channel, index, datagram[8:])
 
 
 def _decode_drw_ack(payload: bytes) -> DrwAck:
@@ -302,7 +311,6 @@ _DECODERS: dict[int, Callable[[bytes], Datagram]] = {
     PunchPkt.code: lambda payload: PunchPkt(DeviceId.decode(payload)),
     P2PRdy.code: lambda payload: P2PRdy(DeviceId.decode(payload)),
     P2PRdyTcp.code: _decode_p2p_rdy_tcp,
-    Drw.code: _decode_drw,
     DrwAck.code: _decode_drw_ack,
     Alive.code: _decode_nothing(Alive()),
     AliveAck.code: _decode_nothing(AliveAck()),
