@@ -98,7 +98,7 @@ def reconnect_p95(quick: bool) -> Result:
 
 def goodput_loss(quick: bool) -> Result:
     """Each round: the same photo over the same link, without loss and with."""
-    size = (2 if quick else 8) << 20
+    size = (3 if quick else 16) << 19
     link = {"delay": DELAY, "rate": 16e6}
     with contextlib.ExitStack() as stack:
         cameras = stack.enter_context(Process("cameras", cameras=2, size=size))

@@ -1,4 +1,4 @@
-"""What the scripted camera sends: photos, live frames and a video, as real ones look on the wire."""
+"""What the scripted camera sends: photos, live frames and a video, as they look on the wire."""
 
 from __future__ import annotations
 

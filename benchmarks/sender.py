@@ -37,8 +37,10 @@ BARE = b"BARE"
 WINDOW = 64
 #: Datagrams that go to the kernel in one call, as many as a camera's bursts have (W).
 BURST = 14
-#: What got no acknowledgement for so many seconds is sent again.
+#: What got no acknowledgement for so many seconds is sent again …
 RESEND = 0.05
+#: … and so many when many cameras send to one receiver, where datagrams wait for their turn.
+PATIENCE = 1.0
 #: A page of the media list.
 PAGE = 45
 
@@ -52,8 +54,9 @@ Address = tuple[str, int]
 class Stream:
     """One channel's datagrams on their way out."""
 
-    def __init__(self, channel: int) -> None:
+    def __init__(self, channel: int, patience: float = RESEND) -> None:
         self._channel = channel
+        self._patience = patience
         self._sources: deque[Iterator[bytes]] = deque()
         self._flying: dict[int, bytes] = {}
         self._next = 0
@@ -91,7 +94,7 @@ class Stream:
 
     def overdue(self, now: float) -> list[bytes]:
         """What got no acknowledgement in time; all of it, as a camera does (F)."""
-        if not self._flying or now < self._moved_at + RESEND:
+        if not self._flying or now < self._moved_at + self._patience:
             return []
         self._moved_at = now
         return list(self._flying.values())
@@ -126,7 +129,8 @@ class Script:
 
     def _reset(self) -> None:
         self._later: tuple[float, list[bytes]] | None = None
-        self._streams = {channel: Stream(channel) for channel in range(8)}
+        patience = PATIENCE if self._options.get("cameras", 1) > 1 else RESEND
+        self._streams = {channel: Stream(channel, patience) for channel in range(8)}
         self._expected = 0
         self.beats = []
         files = material.media(self._options.get("files", 0))

@@ -20,8 +20,15 @@ NAMES = ("download-cpu", "download-rate", "download-vs-aiopppp", "live-cpu")
 BUSY = 0.75
 
 
-def measure(names: set[str], quick: bool, profile: bool = False) -> Iterator[Result]:
-    """Measure those of L{NAMES} that are wanted, in rounds in which each receiver has its turn."""
+def measure(
+    names: set[str], quick: bool, *, profile: bool = False, one_by_one: bool = False
+) -> Iterator[Result]:
+    """
+    Measure those of L{NAMES} that are wanted, in rounds in which each receiver has its turn.
+
+    @param profile: print a profile of our receivers too.
+    @param one_by_one: send every datagram by itself.
+    """
     photos, rounds = (24, 3) if quick else (96, 5)
     datagrams = photos * material.PHOTO_DATAGRAMS
     orders: dict[str, Json] = {"bare": {"count": datagrams}}
@@ -34,8 +41,12 @@ def measure(names: set[str], quick: bool, profile: bool = False) -> Iterator[Res
         orders["rival"] = {"frames": rival_frames}
         if find_spec("aiopppp") is None:
             raise Broken("download-vs-aiopppp needs aiopppp: pip install 'trailcam[bench]'")
-    options = {"files": photos, "frames": datagrams // material.FRAME_DATAGRAMS,
-               "rival_frames": rival_frames + 1}
+    options = {
+        "files": photos,
+        "frames": datagrams // material.FRAME_DATAGRAMS,
+        "rival_frames": rival_frames + 1,
+        "one_by_one": one_by_one,
+    }
     seen = _rounds(orders, options, rounds)
     if profile:
         print(*(found[-1]["profile"] for found in seen.values() if "profile" in found[-1]))
@@ -84,7 +95,7 @@ def _compare(
     one, other = median(map(number, ours)), median(map(number, theirs))
     scale = 1e6 if number is cost else 1.0
     digits = 1 if number is cost else 0
-    note = f"{one * scale:.{digits}f} against {other * scale:.{digits}f} {unit}"
+    note = f"{one * scale:.{digits}f} {unit} against {other * scale:.{digits}f}"
     return Result(LINES[name], value, note)
 
 

@@ -22,6 +22,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import count
 from random import Random
+from typing import Any
 
 from tests.namespaces import Namespace, Running, inside
 
@@ -31,6 +32,7 @@ __all__ = ["BadLink", "Conditions", "Cut", "Link"]
 LATE = 0.02
 #: So many bytes wait for a slow link; what comes then is dropped.
 QUEUE = 64_000
+BYTES = ("bytes there", "bytes back")
 #: Longer than any frame.
 FRAME_LIMIT = 2048
 
@@ -76,14 +78,15 @@ class Link:
     The fates of one direction's frames follow from the seed, in their order.
 
     @ivar counted: how many frames were carried, lost (by chance), dropped (by
-        a full queue), cut (by an outage), late and duplicate.
+        a full queue), cut (by an outage), late and duplicate; and how many
+        bytes were given to it each way.
     @ivar is_down: whether the link is gone now.
     """
 
     def __init__(self, seed: int) -> None:
         self.conditions = Conditions()
         self.counted = dict.fromkeys(
-            ("carried", "lost", "dropped", "cut", "late", "duplicate", "bytes"), 0
+            ("carried", "lost", "dropped", "cut", "late", "duplicate", *BYTES), 0
         )
         self.is_down = False
         self._chances = [Random(f"{seed}/{way}") for way in (0, 1)]
@@ -104,6 +107,7 @@ class Link:
 
         @param way: 0 or 1: the direction.
         """
+        self.counted[BYTES[way]] += len(frame)
         self._watch(frame, now)
         if self.is_down:
             self.counted["cut"] += 1
@@ -134,7 +138,6 @@ class Link:
         while self._under_way and self._under_way[0][0] <= now:
             _, _, way, frame = heapq.heappop(self._under_way)
             self.counted["carried"] += 1
-            self.counted["bytes"] += len(frame)
             yield way, frame
 
     def next_timer(self) -> float | None:
@@ -191,8 +194,19 @@ class BadLink:
         """What is known of outages: C{down} and C{up}, in turn."""
         return [json.loads(line)["event"] for line in self._process.output[1:]]
 
+    def end(self) -> dict[str, int]:
+        """
+        End it; its interfaces vanish.
+
+        @return: what it has counted. See L{Link.counted}.
+        """
+        self._process.close_input()
+        self._process.finish(10)
+        counted: dict[str, int] = json.loads(self._process.output[-1])["counted"]
+        return counted
+
     def stop(self) -> None:
-        """End it; its interfaces vanish."""
+        """End it, whatever state it is in."""
         self._process.stop()
 
     def __str__(self) -> str:
@@ -228,7 +242,7 @@ def main(arguments: list[str]) -> None:
             _write(ends[1 - way], frame)
         if was_down and not link.is_down:
             _say("up")
-    _say("end", **link.counted)
+    _say("end", counted=link.counted)
 
 
 def _take(link: Link, way: int, frame: bytes) -> None:
@@ -270,7 +284,7 @@ def _write(end: int, frame: bytes) -> None:
         os.write(end, frame)
 
 
-def _say(event: str, **fields: int) -> None:
+def _say(event: str, **fields: Any) -> None:
     print(json.dumps({"event": event, **fields}), flush=True)
 
 

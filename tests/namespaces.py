@@ -103,6 +103,12 @@ class Running:
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
 
+    def close_input(self) -> None:
+        """End its standard input."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
     def finish(self, timeout: float) -> int:
         """
         Wait for its end.
@@ -120,9 +126,7 @@ class Running:
     def stop(self) -> None:
         """End it, if it has not ended yet; harmless at any time."""
         process = self._process
-        assert process.stdin and process.stdout and process.stderr
-        with suppress(BrokenPipeError):
-            process.stdin.close()
+        self.close_input()
         if process.poll() is None:
             process.terminate()
             try:
@@ -130,8 +134,9 @@ class Running:
             except subprocess.TimeoutExpired:
                 process.kill()
         self.finish(5)
-        process.stdout.close()
-        process.stderr.close()
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
 
     def __str__(self) -> str:
         wrote = "\n".join(["", *self.output, *self.errors][-40:])

@@ -357,14 +357,18 @@ class BudgetTests(ConnectorTestCase):
 class StoryTests(ConnectorTestCase):
     """Point 7 of the seed: the log tells the story."""
 
+    def told(self, events: list[Any]) -> list[str]:
+        """What the connector had to tell."""
+        namespace = "trailcam.connector.Connector"
+        return story(event for event in events if event["log_namespace"] == namespace)
+
     def test_story(self) -> None:
         """First attempt, port assigned, connected; no answer; port reused, connected."""
         connector = self.connector()
         with capturedLogs() as events:
             self.stage.run(self.connect(connector).close())
         port = connector.local_port
-        ours = [event for event in events if event["log_namespace"] == "trailcam.connector.Connector"]
-        self.assertEqual(story(ours), [
+        self.assertEqual(self.told(events), [
             "attempt 1 of 6: looking for garden (127.0.0.1:40611)",
             f"first connection: the system assigned source port {port}",
             f"connected to 127.0.0.1:40611 (LBCS-000000-CCCJJ) from source port {port}",
@@ -373,8 +377,7 @@ class StoryTests(ConnectorTestCase):
         self.network.callLater(5.5, self.fake.switch_on)
         with capturedLogs() as events:
             self.stage.run(self.connect(self.connector()).close())
-        ours = [event for event in events if event["log_namespace"] == "trailcam.connector.Connector"]
-        self.assertEqual(story(ours), [
+        self.assertEqual(self.told(events), [
             "attempt 1 of 6: looking for garden (127.0.0.1:40611)",
             f"using source port {port} again",
             "no answer",
@@ -677,8 +680,9 @@ class HardWaysTests(ConnectorTestCase):
         self.stage.wait(5)
         self.stage.run(protocol.close())
         kinds = {kind_of(sent) for sent in self.network.sent if sent.source[1] == 49152}
-        self.assertLessEqual(kinds, {"LanSearch", "PunchPkt", "Alive", "AliveAck", "DrwAck0", "DrwAck",
-                                     "Close"})  # fmt: skip
+        self.assertLessEqual(
+            kinds, {"LanSearch", "PunchPkt", "Alive", "AliveAck", "DrwAck", "Close"}
+        )
         self.settle()
 
     def test_ten_percent(self) -> None:

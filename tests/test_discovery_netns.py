@@ -68,16 +68,14 @@ class DiscoveryTests(TestCase):
 
     def run_client(self, *arguments: str, status: int = 0) -> Running:
         """Run one command to its end."""
-        client = self.client.trailcam(
-            *arguments, "--json", "--state", str(self.folder / "state")
-        )
+        client = self.client.trailcam(*arguments, "--json", "--state", str(self.folder / "state"))
         self.addCleanup(client.stop)
         self.assertEqual(client.finish(60), status, client)
         return client
 
     def discover(self, *arguments: str) -> list[str]:
         """The addresses of the cameras that were found."""
-        client = self.run_client("discover", "--timeout", "1.5", *arguments)
+        client = self.run_client("discover", "--timeout", "1", *arguments)
         return [json.loads(line)["camera"] for line in client.output]
 
     def sync(self, *arguments: str) -> None:
@@ -86,22 +84,26 @@ class DiscoveryTests(TestCase):
         done = json.loads(client.output[-1])
         self.assertEqual((done["event"], done["new"], done["failed"]), ("done", 1, 0), client)
 
+    def heard_at_home(self) -> list[dict[str, str]]:
+        """All that has come to the home network."""
+        marker = "import socket; s = socket.socket(2, 2); s.sendto(b'END', ('127.0.0.1', 32108))"
+        sender = self.home.run(sys.executable, "-W", "ignore", "-c", marker)
+        self.addCleanup(sender.stop)
+        # Nothing overtakes on the way to one socket.
+        self.listener.wait_for(b"END".hex(), 10)
+        heard = [json.loads(line) for line in self.listener.output[1:]]
+        return [each for each in heard if each["from"] != "127.0.0.1"]
+
     def check_home(self) -> None:
         """What came to the home network was its own search by broadcast and nothing else."""
-        for line in self.listener.output[1:]:
-            heard = json.loads(line)
-            self.assertEqual((heard["data"], heard["from"]), (SEARCH, "10.77.0.2"))
-            self.assertIn(heard["to"], ("10.77.0.255", "255.255.255.255"))
+        heard = self.heard_at_home()
+        self.assertEqual({(each["data"], each["from"]) for each in heard}, {(SEARCH, "10.77.0.2")})
+        self.assertLessEqual({each["to"] for each in heard}, {"10.77.0.255", "255.255.255.255"})
 
-    def test_found_by_broadcast_alone(self) -> None:
+    def test_broadcast_alone(self) -> None:
         """A camera that is not at the usual address is found by the search on its network."""
         self.simulate("192.168.43.77")
         self.assertEqual(self.discover(), ["192.168.43.77:40611"])
-        self.check_home()
-
-    def test_sync_by_broadcast_alone(self) -> None:
-        """A sync without an address finds such a camera, too."""
-        self.simulate("192.168.43.77")
         self.sync()
         self.check_home()
 
@@ -119,13 +121,13 @@ class DiscoveryTests(TestCase):
         self.simulate("192.168.43.77")
         self.assertEqual(self.discover("--interface", CLIENT), ["192.168.43.77:40611"])
         self.sync("--interface", CLIENT)
-        self.assertEqual(self.listener.output, ["listening"])
+        self.assertEqual(self.heard_at_home(), [])
 
     def test_address_given(self) -> None:
         """A camera given by its address is called there and nowhere else."""
         self.simulate("192.168.43.77")
         self.sync("192.168.43.77")
-        self.assertEqual(self.listener.output, ["listening"])
+        self.assertEqual(self.heard_at_home(), [])
 
     def test_nobody_there(self) -> None:
         """Where no camera is, the search ends with status 3, and one line that helps."""

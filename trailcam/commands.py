@@ -58,7 +58,8 @@ DEEPEST = 32
 
 def encode_text(fields: Mapping[str, object]) -> bytes:
     """JSON, compact, encrypted: the payload of a request or response."""
-    return cipher.encrypt_text(json.dumps(fields, separators=(",", ":")).encode())
+    text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+    return cipher.encrypt_text(text.encode("utf-8", "replace"))
 
 
 def decode_text(payload: bytes) -> Json:

@@ -111,7 +111,8 @@ class Connector:
             self.log.debug("{plan}", plan=str(where))
             found = await first_answer(self._reactor, protocol, where, self._time_left(deadline))
             # A timeout of its own: a camera that talks, but never accepts, is not silent.
-            opening = protocol.open(found.address, found.device_id, self._policy.silence, listener)
+            opening = protocol.open(found.address, found.device_id, self._policy.silence, listener,
+                                    ready=found.ready)  # fmt: skip
             await opening.addTimeout(self._time_left(deadline), self._reactor)
             await self._connected(protocol, found)
             connected = True
@@ -216,7 +217,8 @@ class Connector:
         if self._memory is None or what == self._written:
             return
         try:
-            await self._worker.call(self._memory.remember, self._target.key, what)
+            for key in self._target.keys(what.address):
+                await self._worker.call(self._memory.remember, key, what)
             self._written = what
         except OSError as error:
             self._warn("remember", error)

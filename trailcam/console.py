@@ -97,7 +97,8 @@ def start_logging(verbosity: int, writer: Callable[[], Any] = lambda: None) -> N
         line = f"{clock} {mark}{text if verbosity > 1 else ' '.join(text.split())}"
         (writer() or _stderr)(line)
 
-    globalLogBeginner.beginLoggingTo([observe], redirectStandardIO=False, discardBuffer=True)
+    observers: list[Any] = [observe]  # any callable will do
+    globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False, discardBuffer=True)
 
 
 def _stderr(line: str) -> None:

@@ -6,7 +6,7 @@ Finding a camera: a search by broadcast and a direct punch, both at once
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from twisted.internet.defer import Deferred
@@ -31,10 +31,16 @@ PUNCH_INTERVAL = 0.5
 
 @dataclass(frozen=True)
 class Found:
-    """A camera that answered."""
+    """
+    A camera that answered.
+
+    @ivar ready: whether with P2P_RDY, so that its C{ACK} comes next; else with PUNCH_PKT,
+        which wants to be echoed.
+    """
 
     address: Address
     device_id: DeviceId
+    ready: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.address[0]}:{self.address[1]}"
@@ -144,7 +150,8 @@ class Discovery:
         except DecodeError:
             return
         if isinstance(value, pppp.PunchPkt | pppp.P2PRdy):
-            self._found(Found(address, value.device_id))
+            ready = isinstance(value, pppp.P2PRdy)
+            self._found(Found(address, value.device_id, ready))
 
 
 def first_answer(

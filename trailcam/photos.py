@@ -177,7 +177,7 @@ class ThumbnailReceiver:
 
     def handle(self, part: Part, scanner: StreamScanner) -> None:
         """Take one part of channel 4's stream."""
-        if not isinstance(part, Message) or part.id != MessageId.THUMBNAIL:
+        if self._done.called or not isinstance(part, Message) or part.id != MessageId.THUMBNAIL:
             return
         try:
             header = ThumbnailHeader.decode(part.payload)
@@ -188,5 +188,5 @@ class ThumbnailReceiver:
         if file is None or len(data) < header.length:
             return
         self._received[file] = data
-        if len(self._received) == len(self._expected) and not self._done.called:
+        if len(self._received) == len(self._expected):
             self._done.callback(self._received)

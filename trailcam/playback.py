@@ -82,7 +82,7 @@ class PlaybackReceiver:
         missing = self._info.total_frames - self._frames
         if self._ended:
             if missing:
-                self._damaged(f"{missing} of {self._info.total_frames} frames are missing")
+                self._damaged(f"{self._frames} of {self._info.total_frames} frames came")
             else:
                 self.done.callback(None)
         elif missing <= 0 and self._timer is None:

@@ -102,12 +102,19 @@ class CameraProtocol(DatagramProtocol):
         self._port.setBroadcastAllowed(True)
 
     def open(
-        self, address: Address, device_id: DeviceId, silence: float, listener: LinkListener
+        self,
+        address: Address,
+        device_id: DeviceId,
+        silence: float,
+        listener: LinkListener,
+        *,
+        ready: bool = False,
     ) -> Deferred[None]:
         """
         Begin a session.
 
         @param silence: so many seconds without a datagram end it.
+        @param ready: the camera has answered with P2P_RDY already.
         @return: fires when the session stands; fails with C{ConnectionError}
             when it ends before.
         """
@@ -118,7 +125,7 @@ class CameraProtocol(DatagramProtocol):
         )
         self._opening = Deferred(lambda _: self.drop())
         opening = self._opening
-        self._pump.connect()
+        self._pump.connect(ready=ready)
         return opening
 
     def send(self, channel: int, data: bytes) -> None:

@@ -34,9 +34,9 @@ class Pump:
         self._running = self._dropped = False
         self.session = session
 
-    def connect(self) -> None:
-        """Begin as the client."""
-        self.session.connect(self._clock.seconds())
+    def connect(self, *, ready: bool = False) -> None:
+        """Begin as the client. See L{Session.connect}."""
+        self.session.connect(self._clock.seconds(), ready=ready)
         self._run()
 
     def receive(self, datagram: bytes) -> None:

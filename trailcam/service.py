@@ -100,7 +100,8 @@ class CameraService(Service):
         @param library: shared with other cameras.
         @param state: where the source port is remembered.
         @param observer: is told of every file.
-        @param connected: is told when a session stands.
+        @param connected: is told when a session stands; it must not stop this service
+            before it has returned.
         @param worker: does what touches the disk; C{None}: the reactor's threads.
         """
         self.setName(config.name)
@@ -109,7 +110,8 @@ class CameraService(Service):
         self._library = library
         self._observer = observer or _Quiet()
         self._connected = connected
-        self._visiting: Deferred[SyncReport] | None = None
+        self._visiting: Deferred[Any] | None = None
+        self._waiting: list[Deferred[Any]] = []
         self._next: IDelayedCall | None = None
         self.last: SyncReport | None = None
         self.error: TrailcamError | None = None
@@ -136,7 +138,7 @@ class CameraService(Service):
             self._next.cancel()
         if self._visiting is None:
             return self.camera.close()
-        over = self._visiting.addErrback(lambda _: None).addCallback(lambda _: None)
+        over = self._visiting
         over.cancel()
         return over
 
@@ -146,12 +148,11 @@ class CameraService(Service):
 
         @return: fires with what came home; joins a visit that is going on.
         """
-        visiting = self._visiting
-        if visiting is None:
-            visiting = self._visiting = Deferred.fromCoroutine(self._visit())
-            visiting.addCallbacks(self._succeeded, self._failed)
         waiting: Deferred[SyncReport] = Deferred()
-        visiting.addBoth(_pass_on, waiting)
+        self._waiting.append(waiting)
+        if self._visiting is None:
+            self._visiting = Deferred.fromCoroutine(self._visit())
+            self._visiting.addBoth(self._visited)
         return waiting
 
     async def _visit(self) -> SyncReport:
@@ -170,18 +171,18 @@ class CameraService(Service):
         finally:
             await self.camera.close()
 
-    def _succeeded(self, report: SyncReport) -> SyncReport:
+    def _visited(self, result: SyncReport | Failure) -> None:
         self._visiting = None
-        self.last, self.error = report, None
-        return report
-
-    def _failed(self, failure: Failure) -> Failure:
-        self._visiting = None
-        if failure.check(TrailcamError):
-            self.error = failure.value
-        elif not failure.check(CancelledError):
-            self.error = TrailcamError(failure.getErrorMessage())
-        return failure
+        if not isinstance(result, Failure):
+            self.last, self.error = result, None
+        elif isinstance(result.value, TrailcamError):
+            self.error = result.value
+        elif not result.check(CancelledError):
+            self.error = TrailcamError(result.getErrorMessage())
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.called:  # else whoever asked has given up
+                each.callback(result)
 
     # -- by itself ---------------------------------------------------------
 
@@ -210,12 +211,6 @@ class CameraService(Service):
                            "service restarted", name=self.name)  # fmt: skip
         elif self._config.interval:
             self._next = self._reactor.callLater(self._config.interval, self._begin)
-
-
-def _pass_on(result: Any, waiting: Deferred[Any]) -> Any:
-    if not waiting.called:
-        waiting.callback(result)
-    return None
 
 
 class Options(usage.Options):

@@ -60,6 +60,18 @@ class Target:
             return f"{self.host}:{self.port}" if self.port else self.host
         return "any"
 
+    def keys(self, found: tuple[str, int] | None) -> tuple[str, ...]:
+        """
+        All that the source port is remembered under, once the camera is C{found}.
+
+        A camera without a name is the same one whether it was searched for or
+        called by its address, and wants to be called from the same port.
+        """
+        if self.name or found is None:
+            return (self.key,)
+        host, port = found
+        return tuple(dict.fromkeys((self.key, "any", host, f"{host}:{port}")))
+
     def __str__(self) -> str:
         if self.host is None:
             return self.name or "any camera"

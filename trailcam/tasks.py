@@ -365,7 +365,7 @@ class _Recording:
 
     def __init__(self, reactor: Any, view: LiveFrames, limit: float | None) -> None:
         """
-        @param limit: seconds after which it ends; L{None}: when it is ended.
+        @param limit: seconds after which it ends; C{None}: when it is ended.
         """
         self._reactor = reactor
         self._view = view

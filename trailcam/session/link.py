@@ -4,6 +4,7 @@ The life of a link, on both sides, on one page (PROTOCOL, "Opening a session").
 The client's side::
 
     idle --connect--> punching --ready--> ready --accepted--> connected
+    idle --await_acceptance--> ready
 
 The camera's side::
 
@@ -34,6 +35,9 @@ class LinkCore(Protocol):
     def echo(self) -> None:
         """Send back the PUNCH_PKT that came."""
 
+    def wait(self) -> None:
+        """Punch in half a second."""
+
     def answer_search(self) -> None:
         """Send PUNCH_PKT twice, as a camera does."""
 
@@ -61,6 +65,9 @@ class Link(Protocol):
 
     def connect(self) -> None:
         """The client begins."""
+
+    def await_acceptance(self) -> None:
+        """The client begins; its punch has been answered with P2P_RDY already."""
 
     def search(self) -> None:
         """LAN_SEARCH came."""
@@ -102,6 +109,7 @@ def _build() -> TypeMachineBuilder[Link, LinkCore]:
 
     # The client's side.
     idle.upon(Link.connect).to(punching)(_calling("punch"))
+    idle.upon(Link.await_acceptance).to(ready)(_calling("wait"))
     punching.upon(Link.tick).loop()(_calling("punch"))
     punching.upon(Link.punched).loop()(_calling("echo"))
     punching.upon(Link.ready).to(ready).returns(None)
@@ -128,9 +136,9 @@ def _build() -> TypeMachineBuilder[Link, LinkCore]:
 
     # What means nothing, by state.
     nothing = (Link.search, Link.ready, Link.accepted, Link.answered, Link.tick, Link.punched,
-               Link.proposed, Link.connect)  # fmt: skip
+               Link.proposed, Link.connect, Link.await_acceptance)  # fmt: skip
     meaning = {
-        idle: (Link.connect, Link.search, Link.punched),
+        idle: (Link.connect, Link.await_acceptance, Link.search, Link.punched),
         punching: (Link.tick, Link.punched, Link.ready, Link.accepted),
         ready: (Link.tick, Link.accepted),
         answering: (Link.search, Link.punched),

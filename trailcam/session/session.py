@@ -118,11 +118,19 @@ class Session:
 
     # -- the verbs ---------------------------------------------------------
 
-    def connect(self, now: float) -> None:
-        """Begin as the client: punch until the camera accepts."""
+    def connect(self, now: float, *, ready: bool = False) -> None:
+        """
+        Begin as the client: punch until the camera accepts.
+
+        @param ready: the camera has answered a punch with P2P_RDY just now, so
+            the next is not due yet.
+        """
         self._now = now
         self._seeks = True
-        self._link.connect()
+        if ready:
+            self._link.await_acceptance()
+        else:
+            self._link.connect()
 
     def receive_datagram(self, datagram: bytes, now: float) -> None:
         """Take one datagram from the other side. Bad ones are counted, never raised."""
@@ -371,9 +379,11 @@ class _Core:
         self.echo()
 
     def echo(self) -> None:
-        session = self._session
-        session._emit(pppp.PunchPkt(session.device_id))
-        session._repeat_at = session._now + PUNCH_INTERVAL
+        self._session._emit(pppp.PunchPkt(self._session.device_id))
+        self.wait()
+
+    def wait(self) -> None:
+        self._session._repeat_at = self._session._now + PUNCH_INTERVAL
 
     def answer_search(self) -> None:
         for _ in range(2):

@@ -54,6 +54,9 @@ class Feeder:
         self._send = send
         self._sources: deque[Source] = deque()
         self._ready = bytearray()
+        # How much of each message is left in it; the first may have been begun.
+        self._lengths: deque[int] = deque()
+        self._begun = False
         self._drawing = self._feeding = self._over = False
 
     def add(self, source: Source) -> None:
@@ -62,14 +65,17 @@ class Feeder:
         self.feed()
 
     def stop(self) -> None:
-        """Send no more than what is in the session already; L{add} begins again."""
+        """Send no more than the message that was begun; L{add} begins again."""
         self._sources.clear()
-        self._ready.clear()
+        while len(self._lengths) > self._begun:
+            del self._ready[len(self._ready) - self._lengths.pop() :]
+        self.feed()
 
     def end(self) -> None:
         """The session is over."""
         self._over = True
-        self.stop()
+        self._sources.clear()
+        self._ready.clear()
 
     def feed(self) -> None:
         """Give the session what it can take; call it whenever it may take more."""
@@ -96,7 +102,17 @@ class Feeder:
                 size = len(self._ready)
             piece = bytes(self._ready[:size])
             del self._ready[:size]
+            self._count(size)
             self._send(piece)
+
+    def _count(self, size: int) -> None:
+        while size:
+            part = min(size, self._lengths[0])
+            self._lengths[0] -= part
+            size -= part
+            self._begun = self._lengths[0] > 0
+            if not self._begun:
+                self._lengths.popleft()
 
     def _drawn(self, message: bytes | None, source: Source) -> None:
         self._drawing = False
@@ -105,6 +121,7 @@ class Feeder:
                 self._sources.popleft()
             else:
                 self._ready += message
+                self._lengths.append(len(message))
         self.feed()
 
     def _failed(self, failure: Failure) -> None:
