@@ -325,8 +325,6 @@ def _test(name: str) -> Callable[[BadLinkTests], None]:
     """The test of one scenario."""
 
     def test(self: BadLinkTests) -> None:
-        if not LONG and name not in sample():
-            raise SkipTest("not in this sample; TRAILCAM_LONG=1 runs all")
         if SCENARIOS[name].place == "a_long_listing":
             self.list_all(name)
         else:
@@ -335,6 +333,9 @@ def _test(name: str) -> Callable[[BadLinkTests], None]:
     test.__name__ = f"test_{name}"
     test.__qualname__ = f"BadLinkTests.{test.__name__}"
     test.__doc__ = f"All comes home whole, once, from one port: {name.replace('_', ' ')}."
+    if not LONG and name not in sample():
+        # Trial looks for this before it sets anything up.
+        test.skip = "not in this sample; TRAILCAM_LONG=1 runs all"  # type: ignore[attr-defined]
     return test
 
 

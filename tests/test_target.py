@@ -71,7 +71,8 @@ class TargetTests(TestCase):
 
     def test_text(self) -> None:
         """What stands in the log."""
-        self.assertEqual(str(Target("192.168.43.1", 40611, "garden")), "garden (192.168.43.1:40611)")
+        target = Target("192.168.43.1", 40611, "garden")
+        self.assertEqual(str(target), "garden (192.168.43.1:40611)")
         self.assertEqual(str(Target("192.168.43.1")), "192.168.43.1")
         self.assertEqual(str(Target(name="garden")), "garden")
         self.assertEqual(str(Target()), "any camera")

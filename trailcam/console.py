@@ -10,13 +10,19 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from twisted.logger import LogEvent
 
-__all__ = ["Console", "ProgressBar", "human_bytes", "start_logging"]
+    from trailcam.client import Camera
+    from trailcam.commands import DeviceInformation, MediaFile
+    from trailcam.library import StoredFile
+    from trailcam.library.sync import SyncReport
+
+__all__ = ["Console", "ProgressBar", "SyncTeller", "human_bytes", "start_logging", "where_is"]
 
 
 class Console:
@@ -179,3 +185,54 @@ class ProgressBar:
         )
         self._task = self._progress.add_task("", total=None, note="", visible=False)
         self._progress.start()
+
+
+class SyncTeller:
+    """Tells how a sync goes: as JSON, as text, and with a progress bar."""
+
+    def __init__(self, console: Console, bar: ProgressBar) -> None:
+        self._console = console
+        self._bar = bar
+
+    def connected(self, camera: Camera) -> None:
+        """The session stands."""
+        camera.progress = self._bar.received
+        self._console.event("connected", camera=where_is(camera), local_port=camera.local_port,
+                            remembered=camera.remembered)  # fmt: skip
+
+    def informed(self, information: DeviceInformation) -> None:
+        """The camera has said who it is."""
+
+    def found(self, new: int, known: int) -> None:
+        """A part of the list was read."""
+        self._bar.more(new)
+
+    def stored(self, file: StoredFile) -> None:
+        """A file is home."""
+        self._bar.done()
+        day = Path(file.path.parent.name, file.path.name)
+        self._console.event("file", f"{day}  {human_bytes(file.size)}", name=file.path.name,
+                            path=str(file.path), bytes=file.size)  # fmt: skip
+
+    def failed(self, file: MediaFile, why: str) -> None:
+        """A file was given up."""
+        self._bar.done()
+        self._console.event("failed", f"{file.label}: {why}", name=file.label, reason=why)
+
+    def done(self, report: SyncReport, **more: Any) -> int:
+        """It is over. The exit status."""
+        seconds = round(report.seconds, 1)
+        text = (
+            f"{report.new} new ({human_bytes(report.bytes)}), {report.skipped} here already, "
+            f"{report.failed} failed, in {seconds} s"
+        )
+        self._console.event("done", text, new=report.new, skipped=report.skipped,
+                            failed=report.failed, bytes=report.bytes, seconds=seconds,
+                            **more)  # fmt: skip
+        return 1 if report.failed else 0
+
+
+def where_is(camera: Camera) -> str:
+    """Its address, or how it was named where it has none."""
+    address = camera.address
+    return f"{address[0]}:{address[1]}" if address else str(camera.target)

@@ -20,7 +20,14 @@ from twisted.internet.task import deferLater
 from trailcam.client import Camera
 from trailcam.commands import CHANGING, DeviceInformation, MediaFile, clean
 from trailcam.config import Config, default_library, default_state, load
-from trailcam.console import Console, ProgressBar, human_bytes, start_logging
+from trailcam.console import (
+    Console,
+    ProgressBar,
+    SyncTeller,
+    human_bytes,
+    start_logging,
+    where_is,
+)
 from trailcam.discovery import Discovery, Found, plan
 from trailcam.errors import (
     CommandFailed,
@@ -29,8 +36,7 @@ from trailcam.errors import (
     LibraryError,
     NoCameraAnswered,
 )
-from trailcam.library import Library, StoredFile
-from trailcam.library.sync import SyncReport
+from trailcam.library import Library
 from trailcam.library.sync import sync as sync_library
 from trailcam.playback import LiveFrames
 from trailcam.portmemory import PortMemory
@@ -263,7 +269,7 @@ def info(arguments: Arguments) -> int:
 
     async def work(reactor: Any, camera: Camera, call: Call, console: Console) -> int:
         information = await camera.info()
-        where = _where(camera)
+        where = where_is(camera)
         console.event("info", _describe(information, where),
                       **{**information.fields, "camera": where})  # fmt: skip
         return 0
@@ -425,56 +431,6 @@ def send(arguments: Arguments) -> int:
 
 
 # -- sync ------------------------------------------------------------------
-
-
-class SyncTeller:
-    """Tells how a sync goes: as JSON, as text, and with a progress bar."""
-
-    def __init__(self, console: Console, bar: ProgressBar) -> None:
-        self._console = console
-        self._bar = bar
-
-    def connected(self, camera: Camera) -> None:
-        """The session stands."""
-        camera.progress = self._bar.received
-        self._console.event("connected", camera=_where(camera), local_port=camera.local_port,
-                            remembered=camera.remembered)  # fmt: skip
-
-    def informed(self, information: DeviceInformation) -> None:
-        """The camera has said who it is."""
-
-    def found(self, new: int, known: int) -> None:
-        """A part of the list was read."""
-        self._bar.more(new)
-
-    def stored(self, file: StoredFile) -> None:
-        """A file is home."""
-        self._bar.done()
-        day = Path(file.path.parent.name, file.path.name)
-        self._console.event("file", f"{day}  {human_bytes(file.size)}", name=file.path.name,
-                            path=str(file.path), bytes=file.size)  # fmt: skip
-
-    def failed(self, file: MediaFile, why: str) -> None:
-        """A file was given up."""
-        self._bar.done()
-        self._console.event("failed", f"{file.label}: {why}", name=file.label, reason=why)
-
-    def done(self, report: SyncReport, **more: Any) -> int:
-        """It is over. The exit status."""
-        seconds = round(report.seconds, 1)
-        text = (
-            f"{report.new} new ({human_bytes(report.bytes)}), {report.skipped} here already, "
-            f"{report.failed} failed, in {seconds} s"
-        )
-        self._console.event("done", text, new=report.new, skipped=report.skipped,
-                            failed=report.failed, bytes=report.bytes, seconds=seconds,
-                            **more)  # fmt: skip
-        return 1 if report.failed else 0
-
-
-def _where(camera: Camera) -> str:
-    address = camera.address
-    return f"{address[0]}:{address[1]}" if address else str(camera.target)
 
 
 def sync(arguments: Arguments) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from trailcam.config import CameraConfig
-from trailcam.console import Console, ProgressBar, human_bytes, start_logging
+from trailcam.console import Console, ProgressBar, SyncTeller, human_bytes, start_logging
 from trailcam.library import Library
 from trailcam.library.sync import SyncReport
 from trailcam.runner import run
@@ -20,7 +20,6 @@ from trailcam.simulator.card import Card
 from trailcam.simulator.faults import EVIL_ID, Faults
 from trailcam.simulator.server import Firewall, SimulatedCamera
 from trailcam.target import Policy, Target, parse_address
-from trailcam.tasks import SyncTeller
 from trailcam.worker import ThreadWorker
 
 __all__ = ["demo", "simulate"]
