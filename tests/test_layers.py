@@ -34,7 +34,7 @@ HOUSE = (
     "capturefile capturestream decode",
     # Twisted begins here.
     "interfaces worker portmemory pump protocol discovery connector",
-    "sinks photos playback conversation client",
+    "sinks photos playback conversation presence fetching client",
     # Pictures at home. Only sync knows a camera.
     "library.times library.names library.records library.exif library.files library.folders",
     "library.index library.shelf library.database library.library library library.sync",

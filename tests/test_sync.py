@@ -696,7 +696,7 @@ class RealTests(TestCase):
         from twisted.internet import reactor
 
         card = PlainCard(12, 0, newest=NOW)
-        card.size = 300_000
+        card.size = 150_000
         fake = FakeCamera(reactor, card=card, port=0, search_port=None, faults=Faults(loss=0.03))
         fake.start()
         target = Target("127.0.0.1", fake.address[1], "garden")

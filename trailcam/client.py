@@ -16,48 +16,32 @@ Example::
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
 
-from twisted.internet.defer import (
-    CancelledError,
-    Deferred,
-    DeferredList,
-    DeferredLock,
-    fail,
-    succeed,
-)
-from twisted.logger import Logger
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from trailcam.commands import (
     PAGE_SIZE,
     Command,
     DeviceInformation,
-    Download,
     GetDeviceInformation,
     Heartbeat,
     ListMedia,
-    Login,
     MediaFile,
-    Play,
     Raw,
     Sleep,
-    StartLive,
-    StopLive,
-    StopPlaying,
-    Thumbnails,
 )
 from trailcam.connector import Connector
-from trailcam.conversation import FILES, LIVE, PLAYBACK, THUMBNAILS, Conversation
-from trailcam.errors import CameraLost, CommandFailed, DamagedTransfer, TrailcamError
-from trailcam.interfaces import ICameraReactor
-from trailcam.photos import PhotoReceiver, ThumbnailReceiver
-from trailcam.playback import LiveFrames, PlaybackReceiver
+from trailcam.errors import CameraLost
+from trailcam.fetching import Fetcher, Outcomes
+from trailcam.playback import LiveFrames
 from trailcam.portmemory import PortMemory
-from trailcam.sinks import Downloaded, FileSink, Flow, MovieSink
+from trailcam.presence import TRIES, Presence
+from trailcam.sinks import Downloaded
 from trailcam.target import Policy, Target
 from trailcam.worker import ThreadWorker, Worker
 
@@ -67,8 +51,6 @@ Reply = TypeVar("Reply")
 
 #: A camera sends at most so many photos for one request (W).
 BATCH = 3
-#: A command that changes nothing is asked again so often when the session is lost.
-TRIES = 3
 
 
 class Camera:
@@ -83,11 +65,7 @@ class Camera:
     <trailcam.errors.NoCameraAnswered>}.
 
     @ivar target: which camera it is.
-    @ivar sessions: how many sessions have been opened.
-    @ivar progress: called with every number of bytes of media that arrive.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -103,34 +81,21 @@ class Camera:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """
-        @param reactor: provides L{ICameraReactor}, and threads unless C{worker} is given.
+        @param reactor: provides L{ICameraReactor <trailcam.interfaces.ICameraReactor>}, and
+            threads unless C{worker} is given.
         @param zone: the camera's time zone; C{None} for the station's.
         @param state: the folder where the source port is remembered; C{None}: not at all.
         @param worker: does what touches the disk.
         @param wall_clock: the time in seconds since 1970, in UTC.
         """
         self.target = target
-        self.sessions = 0
-        self.progress: Callable[[int], None] = lambda count: None
-        self._reactor: ICameraReactor = reactor
-        self._policy = policy or Policy()
-        self._worker = worker or ThreadWorker(reactor)
-        self._user, self._password = user, password
-        self._zone, self._wall_clock = zone, wall_clock
+        policy, worker = policy or Policy(), worker or ThreadWorker(reactor)
         memory = PortMemory(state) if state is not None else None
-        self._connector = Connector(reactor, target, self._policy, memory, self._worker)
-        self._conversation: Conversation | None = None
-        self._door = DeferredLock()
-        # What close() interrupts, and what then tells that it is over.
-        self._attempts: dict[Deferred[None], Deferred[None]] = {}
-        self._arriving: Deferred[None] | None = None
-        self._waiting: list[Deferred[Conversation]] = []
-        # Fires when the port of the last session is free.
-        self._closing: Deferred[None] = succeed(None)
-        self._wanted = self._closed = False
-        self._view: LiveFrames | None = None
-        self._plays = 0
-        self._locks = {channel: DeferredLock() for channel in (FILES, PLAYBACK, THUMBNAILS)}
+        self._connector = Connector(reactor, target, policy, memory, worker)
+        self._presence = Presence(
+            reactor, self._connector, policy, (user, password), zone, wall_clock
+        )
+        self._fetcher = Fetcher(reactor, worker, self._presence.ready)
 
     # -- coming and going --------------------------------------------------
 
@@ -140,8 +105,7 @@ class Camera:
 
         @param timeout: seconds for all attempts; C{None} for the policy's.
         """
-        self._closed = False
-        return self._attempt(self._connect(timeout))
+        return self._presence.connect(timeout)
 
     def login(self) -> Deferred[None]:
         """
@@ -149,7 +113,7 @@ class Camera:
 
         When the session is lost meanwhile, it is tried again in the next one.
         """
-        return Deferred.fromCoroutine(self._log_in())
+        return self._presence.login()
 
     def close(self) -> Deferred[None]:
         """
@@ -159,7 +123,12 @@ class Camera:
 
         @return: fires when the source port is free again.
         """
-        return Deferred.fromCoroutine(self._close())
+        return self._presence.close()
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions have been opened."""
+        return self._presence.sessions
 
     @property
     def local_port(self) -> int:
@@ -174,8 +143,16 @@ class Camera:
     @property
     def address(self) -> tuple[str, int] | None:
         """Where the camera is, while there is a session."""
-        conversation = self._conversation
-        return conversation.protocol.peer if conversation and conversation.protocol else None
+        return self._presence.address
+
+    @property
+    def progress(self) -> Callable[[int], None]:
+        """What is called with every number of bytes of media that arrive; may be set."""
+        return self._fetcher.progress
+
+    @progress.setter
+    def progress(self, told: Callable[[int], None]) -> None:
+        self._fetcher.progress = told
 
     # -- asking ------------------------------------------------------------
 
@@ -193,7 +170,7 @@ class Camera:
 
         @return: fires with the data of each.
         """
-        return Deferred.fromCoroutine(self._thumbnails(list(files)))
+        return Deferred.fromCoroutine(self._fetcher.thumbnails(list(files)))
 
     def download(self, file: MediaFile, path: Path) -> Deferred[Downloaded]:
         """
@@ -206,26 +183,24 @@ class Camera:
         """
 
         async def one() -> Downloaded:
-            outcome = (await self._fetch([(file, path)]))[file]
+            outcome = (await self._fetcher.fetch([(file, path)]))[file]
             if isinstance(outcome, Failure):
                 outcome.raiseException()
             return outcome
 
         return Deferred.fromCoroutine(one())
 
-    def fetch(
-        self, wanted: Sequence[tuple[MediaFile, Path]]
-    ) -> Deferred[dict[MediaFile, Downloaded | Failure]]:
+    def fetch(self, wanted: Sequence[tuple[MediaFile, Path]]) -> Deferred[Outcomes]:
         """
         Bring several home with one request: up to L{BATCH} photos, or one video.
 
         @return: fires with what became of each; fails when none could be asked for.
         """
-        return Deferred.fromCoroutine(self._fetch(wanted))
+        return Deferred.fromCoroutine(self._fetcher.fetch(wanted))
 
     def live(self) -> Deferred[LiveFrames]:
         """Start the live view; close what you get to stop it."""
-        return Deferred.fromCoroutine(self._live())
+        return Deferred.fromCoroutine(self._fetcher.live())
 
     def send(self, request: dict[str, Any]) -> Deferred[dict[str, Any] | None]:
         """
@@ -241,301 +216,25 @@ class Camera:
         """Tell the camera to sleep now (evidence P)."""
         return Deferred.fromCoroutine(self._send(Sleep()))
 
-    # -- the session -------------------------------------------------------
-
-    def _attempt(self, work: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
-        """Begin what L{close} interrupts."""
-        attempt = Deferred.fromCoroutine(work)
-        over = self._attempts[attempt] = Deferred()
-
-        def ended(result: Failure | None) -> Failure | None:
-            del self._attempts[attempt]
-            over.callback(None)
-            if self._closed and isinstance(result, Failure) and result.check(CancelledError):
-                return Failure(CameraLost("the camera was closed"))
-            return result
-
-        return attempt.addBoth(ended)
-
-    async def _close(self) -> None:
-        self._wanted, self._closed = False, True
-        for attempt, over in list(self._attempts.items()):
-            attempt.cancel()
-            await over
-        await self._hang_up()
-
-    async def _hang_up(self) -> None:
-        conversation, self._conversation = self._conversation, None
-        if conversation is not None:
-            self._closing = conversation.hang_up() or self._closing
-        await _when_over(self._closing)
-
-    async def _connect(self, timeout: float | None) -> None:
-        await self._door.acquire()
-        try:
-            if self._conversation is None:
-                await _when_over(self._closing)
-                await self._open_session(timeout)
-        finally:
-            self._door.release()
-
-    async def _open_session(self, timeout: float | None) -> None:
-        conversation = Conversation(self._reactor, self._policy.request, self._policy.heartbeat)
-        protocol = await self._connector.connect(conversation, timeout)
-        try:
-            conversation.attach(protocol, self._lost)
-        except CameraLost:
-            await protocol.close()
-            raise
-        self._conversation = conversation
-        self.sessions += 1
-
-    async def _log_in(self) -> None:
-        if self._conversation is None and self._arriving is None:
-            raise CameraLost("there is no session to log in to: connect first")
-        try:
-            await self._login()
-        except CameraLost:
-            await self._ready()
-
-    async def _login(self) -> None:
-        conversation = self._conversation
-        if conversation is None:
-            raise CameraLost("there is no session to log in to")
-        await conversation.log_in(Login(self._wall_time(), self._user, self._password))
-        self._wanted = True
-        self.log.info("logged in to {target}", target=str(self.target))
-
-    def _wall_time(self) -> int:
-        """The camera's local time, counted as if it were UTC ("Times are local")."""
-        local = datetime.fromtimestamp(self._wall_clock(), UTC).astimezone(self._zone)
-        return int(local.replace(tzinfo=UTC).timestamp())
-
-    def _lost(self, why: CameraLost) -> None:
-        conversation, self._conversation = self._conversation, None
-        if conversation is not None and conversation.protocol is not None:
-            # No CLOSE: it might put the camera to sleep. The new session replaces the old.
-            conversation.protocol.drop()
-            self._closing = conversation.protocol.close()
-        self.log.warn("{why}", why=str(why))
-        if self._wanted and self._arriving is None:
-            self._arrive()
-
-    def _ready(self) -> Deferred[Conversation]:
-        """A session that is logged in; coming back if need be."""
-        conversation = self._conversation
-        if conversation is not None and self._arriving is None:
-            return succeed(conversation)
-        if self._closed:
-            return fail(CameraLost("the camera was closed: connect first"))
-        waiting: Deferred[Conversation] = Deferred()
-        self._waiting.append(waiting)
-        if self._arriving is None:
-            self._arrive()
-        return waiting
-
-    def _arrive(self) -> None:
-        self._arriving = self._attempt(self._come_back())
-        self._arriving.addBoth(self._arrived)
-
-    async def _come_back(self) -> None:
-        for tries_left in reversed(range(TRIES)):
-            try:
-                await self._connect(None)
-                await self._login()
-                return
-            except CameraLost:
-                if not tries_left:
-                    raise
-            except TrailcamError:
-                await self._hang_up()  # a camera that is of no use shall not stay awake
-                raise
-
-    def _arrived(self, result: Failure | None) -> None:
-        self._arriving = None
-        waiting, self._waiting = self._waiting, []
-        if isinstance(result, Failure):
-            self._wanted = False
-            self.log.debug("not back: {why}", why=result.getErrorMessage())
-        for deferred in waiting:
-            if deferred.called:
-                continue
-            if isinstance(result, Failure):
-                deferred.errback(result)
-            elif self._conversation is not None:
-                deferred.callback(self._conversation)
-            else:
-                deferred.errback(CameraLost("the camera was lost again"))
+    # -- inside ------------------------------------------------------------
 
     async def _ask(self, command: Command[Reply]) -> Reply:
         """Ask for what changes nothing: again, if the session is lost meanwhile."""
         for tries_left in reversed(range(TRIES)):
-            conversation = await self._ready()
+            conversation = await self._presence.ready()
             try:
                 return await conversation.request(command)
             except CameraLost:
-                if not tries_left or not self._wanted:
+                if not tries_left or not self._presence.wanted:
                     raise
         raise AssertionError("unreachable")
 
     async def _send(self, command: Command[dict[str, Any]]) -> dict[str, Any] | None:
-        conversation = await self._ready()
+        conversation = await self._presence.ready()
         if command.code == Heartbeat.cmd_id:
             conversation.beat()
             return None
         return await conversation.request(command)
-
-    # -- media -------------------------------------------------------------
-
-    async def _fetch(
-        self, wanted: Sequence[tuple[MediaFile, Path]]
-    ) -> dict[MediaFile, Downloaded | Failure]:
-        photos = [(file, path) for file, path in wanted if file.is_photo]
-        if not photos:
-            ((file, path),) = wanted
-            return {file: await _outcome(self._fetch_video(file, path))}
-        return await self._locks[FILES].run(
-            lambda: Deferred.fromCoroutine(self._fetch_photos(dict(photos)))
-        )
-
-    async def _fetch_photos(
-        self, paths: dict[MediaFile, Path]
-    ) -> dict[MediaFile, Downloaded | Failure]:
-        conversation = await self._ready()
-        flow = self._flow(conversation, FILES)
-        sinks: dict[MediaFile, FileSink] = {}
-
-        def open_sink(file: MediaFile) -> FileSink:
-            sinks[file] = FileSink(paths[file], self._worker, flow)
-            return sinks[file]
-
-        receiver = PhotoReceiver(open_sink)
-        arrivals = {
-            file: conversation.watch(receiver.expect(file), FILES).addCallback(FileSink.finish)
-            for file in paths
-        }
-        conversation.hear(FILES, receiver.handle)
-        everything = DeferredList(list(arrivals.values()), consumeErrors=True)
-        outcomes: dict[MediaFile, Downloaded | Failure] = {}
-        try:
-            await conversation.request(Download(list(paths)))
-            results = await everything
-            for _, result in results:
-                if isinstance(result, Failure) and result.check(CancelledError):
-                    result.raiseException()
-            outcomes = {file: result for file, (_, result) in zip(paths, results, strict=True)}
-        finally:
-            conversation.hear(FILES, None)
-            for arrival in arrivals.values():
-                arrival.cancel()
-            # Nothing is left of what did not come whole.
-            whole = {file for file in outcomes if isinstance(outcomes[file], Downloaded)}
-            await DeferredList([sinks[file].abort() for file in sinks.keys() - whole])
-        return outcomes
-
-    async def _fetch_video(self, file: MediaFile, path: Path) -> Downloaded:
-        lock = self._locks[PLAYBACK]
-        await lock.acquire()
-        try:
-            conversation = await self._ready()
-            sink = MovieSink(path, self._worker, self._flow(conversation, PLAYBACK))
-            try:
-                await self._play(conversation, file, sink)
-                return await sink.finish()
-            except BaseException:
-                await sink.abort()
-                raise
-        finally:
-            lock.release()
-
-    async def _play(self, conversation: Conversation, file: MediaFile, sink: MovieSink) -> None:
-        self._plays = self._plays % 0xFFFF + 1
-        receiver = PlaybackReceiver(self._reactor, file, self._plays, sink)
-        done = conversation.watch(receiver.done, PLAYBACK)
-        conversation.hear(PLAYBACK, receiver.handle)
-        try:
-            receiver.begin(await conversation.request(Play(file, self._plays)))
-            await done
-        finally:
-            done.addErrback(lambda _: None)
-            done.cancel()
-            conversation.hear(PLAYBACK, None)
-            # Nobody waits for the answer: frames that still come carry this playback's number.
-            conversation.request(StopPlaying()).addErrback(lambda _: None)
-
-    async def _thumbnails(self, files: list[MediaFile]) -> dict[MediaFile, bytes]:
-        lock = self._locks[THUMBNAILS]
-        await lock.acquire()
-        try:
-            received: dict[MediaFile, bytes] = {}
-            for start in range(0, len(files), PAGE_SIZE):
-                received |= await self._thumbnail_page(files[start : start + PAGE_SIZE])
-            return received
-        finally:
-            lock.release()
-
-    async def _thumbnail_page(self, files: list[MediaFile]) -> dict[MediaFile, bytes]:
-        conversation = await self._ready()
-        receiver = ThumbnailReceiver(files)
-        conversation.hear(THUMBNAILS, receiver.handle)
-        done = conversation.watch(receiver.done, THUMBNAILS)
-        try:
-            await conversation.request(Thumbnails(files))
-            return await done
-        finally:
-            done.addErrback(lambda _: None)
-            done.cancel()
-            conversation.hear(THUMBNAILS, None)
-
-    async def _live(self) -> LiveFrames:
-        conversation = await self._ready()
-        if self._view is not None:
-            self._view.close()  # there is one live view at a time, and this is the next
-        over: Deferred[None] = Deferred(lambda _: None)
-
-        def stop() -> Deferred[Any]:
-            self._view = None
-            if not over.called:
-                over.callback(None)
-            conversation.hear(LIVE, None)
-            return conversation.request(StopLive()).addErrback(lambda _: None)
-
-        frames = self._view = LiveFrames(stop)
-        conversation.hear(LIVE, frames.handle)
-        conversation.watch(over, LIVE).addErrback(frames.lost)
-        try:
-            await conversation.request(StartLive())
-        except BaseException:
-            frames.close()
-            raise
-        return frames
-
-    def _flow(self, conversation: Conversation, channel: int) -> Flow:
-        return Flow(
-            lambda: conversation.pause(channel),
-            lambda: conversation.resume(channel),
-            lambda count: self.progress(count),
-        )
-
-
-def _when_over(work: Deferred[None]) -> Deferred[None]:
-    """Fires when C{work} has ended, however; to cancel it does nothing to C{work}."""
-    waiting: Deferred[None] = Deferred()
-
-    def over(result: Failure | None) -> Failure | None:
-        waiting.callback(None)
-        return result
-
-    work.addBoth(over)
-    return waiting
-
-
-async def _outcome(work: Awaitable[Downloaded]) -> Downloaded | Failure:
-    """What became of it: a damaged transfer is one of the things that may."""
-    try:
-        return await work
-    except (DamagedTransfer, CommandFailed):
-        return Failure()
 
 
 class MediaListing:

@@ -31,6 +31,7 @@ class Connector:
     """
     Brings about connections to one camera.
 
+    @ivar target: which camera it is.
     @ivar local_port: the source port of the last attempt; 0 before the first.
     """
 
@@ -50,7 +51,7 @@ class Connector:
         @param worker: does what touches the disk.
         """
         self._reactor = reactor
-        self._target = target
+        self.target = target
         self._policy = policy
         self._memory = memory
         self._worker = worker
@@ -92,22 +93,22 @@ class Connector:
             if pause:
                 await deferLater(self._reactor, pause)
             self.log.info("attempt {n} of {all}: looking for {target}", n=attempt, all=attempts,
-                          target=str(self._target))  # fmt: skip
+                          target=str(self.target))  # fmt: skip
             protocol = await self._attempt(listener, deadline)
             if protocol is not None:
                 return protocol
         waited = self._reactor.seconds() - began
-        raise NoCameraAnswered(_advice(self._target, waited, self.local_port))
+        raise NoCameraAnswered(_advice(self.target, waited, self.local_port))
 
     async def _attempt(self, listener: LinkListener, deadline: float) -> CameraProtocol | None:
         """One discovery and one handshake; C{None} when nobody answered."""
         protocol = await self._listen(deadline)
         found, connected = None, False
         try:
-            if not (self._target.local_port or self._stand_in):
+            if not (self.target.local_port or self._stand_in):
                 # Before anything is sent: a kill from here on must not forget it.
                 await self._remember(self._known or Remembered(protocol.local_port))
-            where = plan(self._target, self._known.address if self._known else None)
+            where = plan(self.target, self._known.address if self._known else None)
             self.log.debug("{plan}", plan=str(where))
             found = await first_answer(self._reactor, protocol, where, self._time_left(deadline))
             # A timeout of its own: a camera that talks, but never accepts, is not silent.
@@ -134,7 +135,7 @@ class Connector:
 
     async def _listen(self, deadline: float) -> CameraProtocol:
         """Bind the remembered port; where it cannot be had, another, and say so."""
-        by_hand = self._target.local_port
+        by_hand = self.target.local_port
         try:
             if by_hand:
                 return self._bind(by_hand, "using source port {port}, as told")
@@ -180,7 +181,7 @@ class Connector:
 
     def _bind(self, port: int, story: str) -> CameraProtocol:
         protocol = self._make_protocol(self._reactor)
-        self._reactor.listenUDP(port, protocol, self._target.interface, 65536)
+        self._reactor.listenUDP(port, protocol, self.target.interface, 65536)
         self.local_port = protocol.local_port
         self.log.info(story, port=self.local_port)
         return protocol
@@ -191,13 +192,13 @@ class Connector:
                 f"source port {by_hand} cannot be used: {_reason(error)}; "
                 "choose another with --local-port, or none"
             )
-        where = self._target.interface or "this machine"
+        where = self.target.interface or "this machine"
         return ConfigError(f"no UDP port can be opened on {where}: {_reason(error)}")
 
     async def _connected(self, protocol: CameraProtocol, found: Found) -> None:
         self.log.info("connected to {camera} ({id}) from source port {port}", camera=str(found),
                       id=str(found.device_id), port=protocol.local_port)  # fmt: skip
-        if not self._target.local_port:
+        if not self.target.local_port:
             self._stand_in = 0
             await self._remember(Remembered(protocol.local_port, found.address))
 
@@ -206,7 +207,7 @@ class Connector:
             return
         try:
             self._known = self._written = await self._worker.call(
-                cast(PortMemory, self._memory).recall, self._target.key
+                cast(PortMemory, self._memory).recall, self.target.key
             )
         except (OSError, ValueError) as error:
             self._warn("read", error)
@@ -217,7 +218,7 @@ class Connector:
         if self._memory is None or what == self._written:
             return
         try:
-            for key in self._target.keys(what.address):
+            for key in self.target.keys(what.address):
                 await self._worker.call(self._memory.remember, key, what)
             self._written = what
         except OSError as error:
