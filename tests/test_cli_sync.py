@@ -152,7 +152,7 @@ class ContractTests(SyncTestCase):
 
 
 class UnusableTests(SyncTestCase):
-    """Library or state cannot be used: 5, and no camera is woken for nothing."""
+    """The library cannot be used: 5, and no camera is woken for nothing."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -174,11 +174,6 @@ class UnusableTests(SyncTestCase):
         self.library /= "within"
         self.assert_refused(str(self.library))
 
-    def test_state_is_a_file(self) -> None:
-        """A state folder that is a file."""
-        self.state.write_text("")
-        self.assert_refused("--state")
-
     def test_nowhere(self) -> None:
         """A library where no folder can be made."""
         self.library = Path("/proc/nowhere")
@@ -193,6 +188,20 @@ class UnusableTests(SyncTestCase):
         self.assertNotIn("attempt", second.err)
         first.send(signal.SIGINT)
         self.assertEqual(self.finish(first).status, 130)
+
+
+class StateTests(SyncTestCase):
+    """A state folder that cannot be used."""
+
+    def test_state_is_a_file(self) -> None:
+        """The pictures come home all the same; one warning says what happens next."""
+        camera = shared_simulator("--photos", "3", "--firewall", "off").camera
+        self.state.write_text("")
+        result = self.sync(camera)
+        self.assertEqual(result.status, 0)
+        self.assertEqual(result.err.count("warn: "), 1, result.err)
+        self.assertIn("switch it off and on", result.err)
+        self.assert_whole(3)
 
 
 class FaultTests(SyncTestCase):

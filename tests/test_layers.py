@@ -40,7 +40,7 @@ HOUSE = (
     "library.index library.shelf library.database library.library library library.sync",
     # What runs it all, for people and for twistd.
     "console runner service",
-    "checks doctor firststeps tasks",
+    "checks doctor firststeps calling tasks",
     # The simulated camera.
     "simulator simulator.information simulator.scenery simulator.animals simulator.pictures",
     "simulator.recording simulator.faults simulator.card simulator.camera simulator.streams",

@@ -7,19 +7,19 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, tzinfo
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 
+from trailcam.calling import Call, find_config, make_call
 from trailcam.client import Camera
 from trailcam.commands import CHANGING, DeviceInformation, MediaFile, clean
-from trailcam.config import Config, default_library, default_state, load
+from trailcam.config import default_library, default_state
 from trailcam.console import (
     Console,
     ProgressBar,
@@ -42,7 +42,7 @@ from trailcam.playback import LiveFrames
 from trailcam.portmemory import PortMemory
 from trailcam.protocol import CameraProtocol
 from trailcam.runner import run
-from trailcam.target import Policy, Target, parse_address
+from trailcam.target import Target, parse_address
 from trailcam.wire import pppp
 
 __all__ = ["discover", "info", "list_media", "live", "rescan", "send", "sync"]
@@ -50,132 +50,7 @@ __all__ = ["discover", "info", "list_media", "live", "rescan", "send", "sync"]
 Arguments = argparse.Namespace
 
 
-# -- who is called ---------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Call:
-    """Whom to call, how, and what is ours."""
-
-    target: Target
-    policy: Policy
-    user: str
-    password: str = field(repr=False)
-    zone: tzinfo | None
-    state: Path
-    library: Path
-
-    def camera(self, reactor: Any) -> Camera:
-        """The client for it."""
-        return Camera(
-            reactor,
-            self.target,
-            user=self.user,
-            password=self.password,
-            zone=self.zone,
-            policy=self.policy,
-            state=self.state,
-        )
-
-
-def _config(arguments: Arguments) -> Config | None:
-    """The configuration, if one was named or lies here."""
-    if arguments.config is not None:
-        return load(arguments.config)
-    here = Path("tap.conf")
-    camera = getattr(arguments, "camera", None)
-    # Only a name needs it: what lies in the current folder shall not surprise anybody.
-    if camera and not _is_address(camera) and here.exists():
-        return load(here)
-    return None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parse_address(text)
-    except ConfigError:
-        return False
-    return True
-
-
-def _call(arguments: Arguments) -> Call:
-    config = _config(arguments)
-    policy = config.policy if config else Policy()
-    if arguments.timeout is not None:
-        policy = replace(policy, total=arguments.timeout)
-    call = Call(
-        Target(),
-        policy,
-        "admin",
-        os.environ.get("TRAILCAM_PASSWORD", "admin"),
-        None,
-        config.state if config else default_state(),
-        config.library if config else default_library(),
-    )
-    call = _named(call, arguments.camera, config)
-    given = {
-        name: getattr(arguments, name)
-        for name in ("interface", "broadcast", "search_port", "local_port")
-        if getattr(arguments, name) is not None
-    }
-    for name in ("interface", "broadcast"):
-        if name in given:
-            given[name] = parse_address(given[name])[0]
-    call = replace(call, target=replace(call.target, **given))
-    if arguments.state is not None:
-        call = replace(call, state=arguments.state)
-    if getattr(arguments, "library", None) is not None:
-        call = replace(call, library=arguments.library)
-    if arguments.user is not None:
-        call = replace(call, user=arguments.user)
-    if arguments.password_file is not None:
-        call = replace(call, password=_read_password(arguments.password_file))
-    return call
-
-
-def _named(call: Call, camera: str | None, config: Config | None) -> Call:
-    if not camera:
-        return call
-    for known in config.cameras if config else ():
-        if known.name == camera:
-            return replace(call, target=known.target, user=known.user, password=known.password,
-                           zone=known.zone)  # fmt: skip
-    if not _is_address(camera):
-        names = ", ".join(known.name for known in config.cameras) if config else ""
-        raise ConfigError(
-            f"{camera!r} is neither HOST[:PORT] nor the name of a camera"
-            + (f" in the configuration ({names})" if names else "; name a --config FILE")
-        )
-    host, port = parse_address(camera)
-    return replace(call, target=Target(host=host, port=port))
-
-
-def _read_password(path: Path) -> str:
-    try:
-        return path.read_text("utf-8").split("\n", 1)[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise ConfigError(f"cannot read the password from {path}: {reason}") from None
-
-
 # -- the frame around every command ----------------------------------------
-
-
-def _check_state(state: Path) -> None:
-    """
-    Before the camera learns a source port that we could not remember.
-
-    @raise LibraryError: when nothing can be written there.
-    """
-    folder = PortMemory(state).folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise LibraryError(
-            f"the state folder {state} cannot be used: {error.strerror}; choose another with "
-            "--state"
-        ) from None
 
 
 def _verbosity(arguments: Arguments, usual: int = 1) -> int:
@@ -186,9 +61,8 @@ def _with_camera(
     arguments: Arguments, work: Callable[[Any, Camera, Call, Console], Awaitable[int]]
 ) -> int:
     """Connect, log in, do C{work}, and say goodbye."""
-    call, console = _call(arguments), Console(arguments.json)
+    call, console = make_call(arguments), Console(arguments.json)
     start_logging(_verbosity(arguments))
-    _check_state(call.state)
 
     async def main(reactor: Any) -> int:
         camera = call.camera(reactor)
@@ -207,7 +81,7 @@ def _with_camera(
 
 def discover(arguments: Arguments) -> int:
     """List the cameras that answer."""
-    config, console = _config(arguments), Console(arguments.json)
+    config, console = find_config(arguments), Console(arguments.json)
     start_logging(_verbosity(arguments))
     target = Target(
         interface=parse_address(arguments.interface)[0] if arguments.interface else "",
@@ -435,12 +309,10 @@ def send(arguments: Arguments) -> int:
 
 def sync(arguments: Arguments) -> int:
     """Bring home what is new."""
-    call = _call(arguments)
+    call = make_call(arguments)
     bar = ProgressBar(not arguments.json and not arguments.quiet)
     start_logging(_verbosity(arguments), lambda: bar.write)
     teller = SyncTeller(Console(arguments.json, bar), bar)
-
-    _check_state(call.state)
 
     async def main(reactor: Any) -> int:
         library = Library(call.library, reactor)
@@ -462,7 +334,7 @@ def sync(arguments: Arguments) -> int:
 
 def rescan(arguments: Arguments) -> int:
     """Rebuild a library's index from its files."""
-    config, console = _config(arguments), Console(arguments.json)
+    config, console = find_config(arguments), Console(arguments.json)
     path = arguments.library or (config.library if config else default_library())
     if not path.is_dir():
         raise LibraryError(f"there is no library at {path}")
