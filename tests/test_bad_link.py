@@ -2,7 +2,7 @@
 Tests over a bad link: two hosts in network namespaces, and every file whole.
 
 They need root, and are skipped elsewhere. A seeded sample of them runs
-always, in about a minute; C{TRAILCAM_LONG=1} runs all, which takes ten, and
+always, in about a minute; C{TRAILCAM_LONG=1} runs all, which takes twelve, and
 C{TRAILCAM_SEED=N} takes another sample and other chances.
 """
 

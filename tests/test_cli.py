@@ -11,7 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-from tests.processes import ProcessTestCase, environment, shared_simulator, trailcam
+from tests.processes import (
+    ProcessTestCase,
+    Result,
+    environment,
+    shared_simulator,
+    trailcam,
+)
 from tests.support import capture_file
 from trailcam.commands import encode_text
 from trailcam.testing import reserve_port
@@ -65,69 +71,104 @@ print("imported", heavy)
         self.assertIn("usage: trailcam", result.err)
 
 
+#: Runs many commands in one process, for starting Python takes longest; tells status and lines.
+MANY = """
+import contextlib, io, json, sys
+from trailcam.cli import main
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(arguments)
+        except SystemExit as end:
+            status = end.code
+    print(json.dumps([status, out.getvalue(), err.getvalue()]))
+"""
+
+
 class UsageTests(ProcessTestCase):
     """Nonsense ends with 2 and one line that says what is wrong."""
 
-    def wrong(self, text: str, *arguments: str) -> None:
-        """It is refused, with C{text}."""
-        self.assert_complains(self.run_trailcam(*arguments), 2, text)
+    def all_wrong(self, *cases: tuple[str, ...]) -> None:
+        """Each is refused: the first of a case stands in the line about the rest."""
+        commands = [trailcam(*arguments)[3:] for _, *arguments in cases]
+        done = self.finish(self.start_any([sys.executable, "-c", MANY, json.dumps(commands)]))
+        for (text, *_), (status, out, err) in zip(cases, done.events, strict=True):
+            self.assert_complains(Result(status, out, err), 2, text)
+
+    def test_nonsense(self) -> None:
+        """As a process of its own."""
+        self.assert_complains(self.run_trailcam("fetch"), 2, "invalid choice: 'fetch'")
+        self.assert_complains(self.run_trailcam("info", "1.2.3"), 2, "'1.2.3' is neither HOST")
 
     def test_addresses(self) -> None:
         """What is no address is told from one."""
-        self.wrong("'1.2.3' is neither HOST[:PORT] nor the name", "info", "1.2.3")
-        self.wrong("127.0.0.1:70000", "sync", "127.0.0.1:70000")
-        self.wrong("'elsewhere'", "discover", "--broadcast", "elsewhere")
-        self.wrong("'lo'", "list", "127.0.0.1:9", "--interface", "lo")
+        self.all_wrong(
+            ("'1.2.3' is neither HOST[:PORT] nor the name", "info", "1.2.3"),
+            ("127.0.0.1:70000", "sync", "127.0.0.1:70000"),
+            ("'elsewhere'", "discover", "--broadcast", "elsewhere"),
+            ("'lo'", "list", "127.0.0.1:9", "--interface", "lo"),
+        )
 
     def test_address_that_is_not_ours(self) -> None:
         """An interface that this machine does not have is named."""
-        self.wrong("192.0.2.77", "sync", "127.0.0.1:9", "--interface", "192.0.2.77")
-        self.wrong("192.0.2.77", "discover", "--interface", "192.0.2.77", "--timeout", "0.2")
-        self.wrong("192.0.2.77", "simulate", "--interface", "192.0.2.77")
+        for arguments in (("sync", "127.0.0.1:9"), ("discover",), ("simulate",)):
+            result = self.run_trailcam(*arguments, "--interface", "198.51.100.77")
+            self.assert_complains(result, 2, "198.51.100.77")
 
     def test_numbers(self) -> None:
         """Numbers have to be some, within their bounds."""
-        self.wrong("'0' is not a number", "sync", "127.0.0.1:9", "--local-port", "0")
-        self.wrong("'never' is not a number", "sync", "127.0.0.1:9", "--timeout", "never")
-        self.wrong("'0' is not a number", "info", "127.0.0.1:9", "--timeout", "0")
-        self.wrong("'nan' is not a number", "discover", "--timeout", "nan")
-        self.wrong("'2' is not a number", "simulate", "--loss", "2")
+        self.all_wrong(
+            ("'0' is not a number", "sync", "127.0.0.1:9", "--local-port", "0"),
+            ("'never' is not a number", "sync", "127.0.0.1:9", "--timeout", "never"),
+            ("'0' is not a number", "info", "127.0.0.1:9", "--timeout", "0"),
+            ("'nan' is not a number", "discover", "--timeout", "nan"),
+            ("'2' is not a number", "simulate", "--loss", "2"),
+        )
 
     def test_options(self) -> None:
         """Unknown commands, options and missing arguments are refused."""
-        self.wrong("invalid choice: 'fetch'", "fetch")
-        self.wrong("unrecognized arguments: --fast", "list", "127.0.0.1:9", "--fast")
-        self.wrong("-o/--output", "live", "127.0.0.1:9")
-        self.wrong("JSON", "send", "127.0.0.1:9")
-        self.wrong("'none'", "simulate", "--firewall", "none")
+        self.all_wrong(
+            ("unrecognized arguments: --fast", "list", "127.0.0.1:9", "--fast"),
+            ("-o/--output", "live", "127.0.0.1:9"),
+            ("JSON", "send", "127.0.0.1:9"),
+            ("'none'", "simulate", "--firewall", "none"),
+        )
 
     def test_requests(self) -> None:
         """C{send} sends only JSON objects with a command in it."""
-        for request in ("{", "[]", "17", "{}", '{"cmdId": "512"}', '{"cmdId": true}',
-                        '{"cmdId": 65536}', "[" * 5000):  # fmt: skip
-            self.wrong('like {"cmdId": 512}', "send", "127.0.0.1:9", request)
+        nonsense = ("{", "[]", "17", "{}", '{"cmdId": "512"}', '{"cmdId": true}',
+                    '{"cmdId": 65536}', "[" * 5000)  # fmt: skip
+        self.all_wrong(*(('like {"cmdId": 512}', "send", "127.0.0.1:9", text) for text in nonsense))
 
     def test_changing_needs_yes(self) -> None:
-        """What formats the card is not sent by mistake."""
-        self.wrong("add --yes", "send", "127.0.0.1:9", '{"cmdId": 518}')
+        """What formats the card, or erases or changes anything, is not sent by mistake."""
+        self.all_wrong(*(
+            ("add --yes", "send", "127.0.0.1:9", f'{{"cmdId": {code}}}')
+            for code in (513, 518, 773, 774, 1024)
+        ))  # fmt: skip
 
     def test_configuration(self) -> None:
         """A missing or wrong configuration is named, and so is a camera that is not in it."""
-        self.wrong("no nowhere.conf", "--config", "nowhere.conf", "sync")
-        path = self.home / "my.conf"
-        path.write_text("[camera garden]\naddres = 127.0.0.1\n")
-        self.wrong("my.conf, line 2", "--config", str(path), "info", "garden")
-        path.write_text("[camera garden]\naddress = 127.0.0.1\n")
-        self.wrong("'forest' is neither", "--config", str(path), "info", "forest")
-        self.wrong("(garden)", "--config", str(path), "info", "forest")
+        wrong, right = self.home / "wrong.conf", self.home / "right.conf"
+        wrong.write_text("[camera garden]\naddres = 127.0.0.1\n")
+        right.write_text("[camera garden]\naddress = 127.0.0.1\n")
+        self.all_wrong(
+            ("no nowhere.conf", "--config", "nowhere.conf", "sync"),
+            ("wrong.conf, line 2", "--config", str(wrong), "info", "garden"),
+            ("'forest' is neither", "--config", str(right), "info", "forest"),
+            ("(garden)", "--config", str(right), "info", "forest"),
+        )
 
     def test_files(self) -> None:
         """Files that cannot be read are named."""
-        self.wrong("password from nowhere", "info", "127.0.0.1:9", "--password-file", "nowhere")
-        self.wrong("nowhere.pcap", "decode", "nowhere.pcap")
         (self.home / "noise").write_bytes(bytes(range(256)))
-        self.wrong("noise", "decode", "noise")
-        self.wrong(str(self.home), "decode", str(self.home))
+        self.all_wrong(
+            ("password from nowhere", "info", "127.0.0.1:9", "--password-file", "nowhere"),
+            ("nowhere.pcap", "decode", "nowhere.pcap"),
+            ("noise", "decode", "noise"),
+            (str(self.home), "decode", str(self.home)),
+        )
 
 
 class CameraTests(ProcessTestCase):

@@ -19,7 +19,7 @@ from tests.support import CAPTURES, capture
 from trailcam.commands import decode_text, encode_text
 from trailcam.errors import DecodeError, SendBufferFull
 from trailcam.session.events import Received
-from trailcam.session.session import CHANNELS, Session
+from trailcam.session.session import CHANNELS, Session, _Stream
 from trailcam.wire import pppp
 from trailcam.wire.artemis import Begin, Message, MessageId, StreamScanner
 from trailcam.wire.device_id import FAMILY
@@ -215,7 +215,8 @@ def open_camera(now: float) -> Session:
 def held(session: Session) -> int:
     """How many bytes a session holds of what came. It does not tell: this looks inside."""
     ahead = sum(len(data) for half in session._receivers for data in half._waiting.values())
-    unread = sum(len(event.data) for event in session._events if isinstance(event, Received))
+    streams = [event for event in session._events if isinstance(event, _Stream)]
+    unread = sum(len(piece) for stream in streams for piece in stream.pieces)
     acks = sum(len(half.acks) for half in session._receivers)
     return ahead + unread + acks
 
@@ -306,7 +307,7 @@ class SessionTests(TestCase):
         for count in range(3 * 4096):
             session.receive_datagram(pppp.encode_drw(1, count & 0xFFFF, data), count / 1000)
             session.datagrams_to_send()
-        self.assertEqual(held(session) // MIB, 4)
+        self.assertEqual(held(session) // MIB, 3)  # and what each piece costs besides
         self.assertGreater(session.statistics.dropped_bytes, 7 * MIB)
         self.assertTrue(session.is_open)
 

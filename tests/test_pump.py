@@ -128,7 +128,7 @@ class PumpTests(TestCase):
         self.hear(pppp.Drw(0, 2, b"two"), pppp.Drw(0, 0, ACCEPTED))
         self.hear(pppp.Drw(0, 2, b"two"), pppp.Drw(0, 1, b"one"))
         sent = [value.data for value in self.written if isinstance(value, pppp.Drw)]
-        self.assertEqual(sent, [b"answer to ACK", b"answer to one", b"answer to two"])
+        self.assertEqual(sent, [b"answer to ACK", b"answer to onetwo"])
 
     def test_receive_within_handler(self) -> None:
         """Even a datagram that arrives within a handler is dealt with in its turn."""
@@ -150,7 +150,7 @@ class PumpTests(TestCase):
         self.hear(pppp.Drw(1, 0, b"a"), pppp.Drw(1, 1, b"b"))
         self.assertEqual(self.events, [])
         self.pump.resume(1)
-        self.assertEqual(self.events, [Received(1, b"a"), Received(1, b"b")])
+        self.assertEqual(self.events, [Received(1, b"ab")])
 
     def test_ends_by_itself(self) -> None:
         """When the session falls silent it says so, and no timer is left."""
@@ -223,8 +223,8 @@ class PumpTests(TestCase):
         self.open()
         self.hear(pppp.Drw(1, 1, b"second"))
         self.on_event = lambda event: self.pump.drop()
-        self.hear(pppp.Drw(1, 0, b"first"))
-        self.assertEqual(self.events, [Received(1, b"first")])
+        self.pump.receive(*map(pppp.encode, (pppp.Drw(2, 0, b"first"), pppp.Drw(1, 0, b"x"))))
+        self.assertEqual(self.events, [Received(2, b"first")])
         self.clock.advance(20.0)
         self.assertEqual(self.written, [])
         self.assertEqual(self.clock.getDelayedCalls(), [])

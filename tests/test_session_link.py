@@ -117,7 +117,7 @@ class ClientTests(TestCase):
         hear(self.session, 10.45, ACCEPT, pppp.Drw(0, 1, b"new"), pppp.Drw(1, 0, b"too"))
         self.assertEqual(
             events_of(self.session),
-            [Opened(), Received(0, ACCEPTED), Received(0, b"new"), Received(1, b"too")],
+            [Opened(), Received(0, ACCEPTED + b"new"), Received(1, b"too")],
         )
 
     def test_sent_before_open(self) -> None:

@@ -25,6 +25,7 @@ from trailcam.session.session import (
     ALIVE_INTERVAL,
     CHANNELS,
     CLOSE_COPIES,
+    PIECE_COST,
     STALL_LIMIT,
     UNREAD_LIMIT,
     Session,
@@ -446,7 +447,7 @@ class ChannelTests(TestCase):
     def test_unread(self) -> None:
         """What nobody asks for is bounded; beyond that it is dropped, counted, acknowledged."""
         session = client_session()
-        total = UNREAD_LIMIT // len(FULL) + 100
+        total = UNREAD_LIMIT // (len(FULL) + PIECE_COST) + 100
         acknowledged = 0
         for index in range(total):
             for answer in hear(session, 1.0, pppp.Drw(1, index, FULL)):
@@ -457,7 +458,7 @@ class ChannelTests(TestCase):
         hear(session, 1.0, pppp.Drw(0, 1, b"response"))
         held = events_of(session)
         self.assertEqual(held.pop(), Received(0, b"response"), "another channel has its own limit")
-        self.assertEqual(len(held), UNREAD_LIMIT // len(FULL))
+        self.assertEqual(held, [Received(1, FULL * (total - 100))])
         hear(session, 1.0, pppp.Drw(1, total, b"again"))
         self.assertEqual(events_of(session), [Received(1, b"again")])
 

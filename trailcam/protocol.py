@@ -8,7 +8,7 @@ from typing import cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.interfaces import IListeningPort, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
@@ -49,6 +49,8 @@ class CameraProtocol(DatagramProtocol):
         self._listener: LinkListener | None = None
         self._opening: Deferred[None] | None = None
         self._closing: list[Deferred[None]] = []
+        self._arrived: list[bytes] = []
+        self._turn: IDelayedCall | None = None
         self.stray: Callable[[bytes, Address], None] | None = None
         self.dropped = 0
 
@@ -63,10 +65,14 @@ class CameraProtocol(DatagramProtocol):
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
         """A datagram came: from the camera, or from whom we are looking for."""
         if self._pump is not None:
-            if addr == self._peer:
-                self._pump.receive(datagram)
-            else:
+            if addr != self._peer:
                 self.dropped += 1
+                return
+            # What the socket holds is taken in together, once Twisted has read it all:
+            # for each datagram alone that costs twice as much.
+            if self._turn is None:
+                self._turn = self._clock.callLater(0, self._take_in)
+            self._arrived.append(datagram)
         elif self.stray is not None:
             self.stray(datagram, addr)
 
@@ -147,6 +153,10 @@ class CameraProtocol(DatagramProtocol):
         """Forget the session without a word."""
         if self._pump is not None:
             self._pump.drop()
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        self._arrived.clear()
         self._pump = self._peer = self._listener = self._opening = None
 
     def close(self) -> Deferred[None]:
@@ -173,6 +183,12 @@ class CameraProtocol(DatagramProtocol):
     def _port(self) -> _Port:
         assert self.transport is not None
         return cast("_Port", self.transport)
+
+    def _take_in(self) -> None:
+        self._turn = None
+        arrived, self._arrived = self._arrived, []
+        if self._pump is not None:
+            self._pump.receive(*arrived)
 
     def _handle(self, event: Event) -> None:
         match event:

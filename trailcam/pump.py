@@ -39,9 +39,9 @@ class Pump:
         self.session.connect(self._clock.seconds(), ready=ready)
         self._run()
 
-    def receive(self, datagram: bytes) -> None:
-        """A datagram came from the other side."""
-        self.session.receive_datagram(datagram, self._clock.seconds())
+    def receive(self, *datagrams: bytes) -> None:
+        """Datagrams came from the other side, together."""
+        self.session.receive_datagrams(datagrams, self._clock.seconds())
         self._run()
 
     def send(self, channel: int, data: bytes) -> None:
