@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Downloaded", "FileSink", "Flow", "MovieSink"]
 
 #: Bytes are handed to the disk in pieces of this size.
-BLOCK = 64 * 1024
+BLOCK = 256 * 1024
 #: When so much waits for the disk, the camera is asked to wait …
 FULL = 4 << 20
 #: … until no more than this does.
@@ -118,6 +118,7 @@ class FileSink(_Sink):
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
+        self._flow.progress(len(data))
         self._block.append(data)
         self._held += len(data)
         if self._held >= BLOCK:
@@ -139,7 +140,6 @@ class FileSink(_Sink):
     def _flush(self) -> None:
         if self._block:
             block, self._block, size, self._held = self._block, [], self._held, 0
-            self._flow.progress(size)
             self._do(size, self._write, block)
 
     # -- in the worker -----------------------------------------------------
