@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import errno
-import gc
 import json
 import os
 import signal
+import socket
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from twisted.internet import udp
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.error import CannotListenError, ProcessTerminated
 from twisted.internet.protocol import ProcessProtocol
@@ -901,24 +901,26 @@ class RealSocketTests(TestCase):
 
     async def test_taken_by_hand(self) -> None:
         """With real sockets, too, the reason of the system is in the error."""
-        import socket
-
         from twisted.internet import reactor
 
+        made: list[socket.socket] = []
+        create = udp.Port.createInternetSocket
+
+        def creating(port: udp.Port) -> socket.socket:
+            made.append(create(port))
+            return made[-1]
+
+        # Twisted leaves a socket that it could not bind to the garbage collector.
+        self.patch(udp.Port, "createInternetSocket", creating)
+        self.addCleanup(lambda: [each.close() for each in made])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind(("127.0.0.1", 0))
             port = other.getsockname()[1]
             target = Target("127.0.0.1", 9, interface="127.0.0.1", local_port=port)
             connector = Connector(reactor, target, Policy(), None, InlineWorker())  # type: ignore[arg-type]
-            try:
+            with self.assertRaisesRegex(ConfigError, "cannot be used: .*in use"):
                 await connector.connect(Listener())
-            except ConfigError as error:
-                text = str(error)
-        # Twisted leaves the socket that it could not bind to the collector.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
-        self.assertRegex(text, "cannot be used: .*in use")
+        self.assertEqual(len(made), 1)
 
 
 class ErrorTests(TestCase):

@@ -31,7 +31,8 @@ __all__ = ["Observer", "SyncReport", "sync"]
 
 #: What came damaged, or not at all, is fetched again so often, then reported.
 RETRIES = 3
-#: The camera may be lost so often in a row without a single file having come.
+#: The camera may be lost so often over one file, and so often in a row without a single
+#: file having come.
 LOSSES = 5
 #: What may go well the next time.
 _TRANSIENT = (CameraLost, CommandFailed, DamagedTransfer, DecodeError)
@@ -93,14 +94,31 @@ def sync(
 
 @dataclass
 class _Wanted:
-    """A file to fetch, and how often that failed."""
+    """
+    A file to fetch, and how often that failed.
+
+    @ivar failures: how often it came damaged or was refused.
+    @ivar losses: how often the camera was lost over it, for which the file can do nothing.
+    """
 
     file: MediaFile
     failures: int = 0
+    losses: int = 0
 
     def may_join(self, first: _Wanted) -> bool:
         """Whether both can be asked for at once: not what failed, lest it spoil the other."""
-        return all(each.file.is_photo and not each.failures for each in (self, first))
+        return all(
+            each.file.is_photo and not each.failures and not each.losses for each in (self, first)
+        )
+
+    def note(self, lost: bool) -> str | None:
+        """Count a failure; which one it is, or C{None} when the file is to be given up."""
+        if lost:
+            self.losses += 1
+        else:
+            self.failures += 1
+        count, most = (self.losses, LOSSES) if lost else (self.failures, RETRIES)
+        return f"{count} of {most}" if count <= most else None
 
 
 @dataclass
@@ -194,22 +212,22 @@ class _Sync:
             if isinstance(outcome, Downloaded):
                 continue
             if outcome.check(*_TRANSIENT):
-                self._again(wanted, str(outcome.value))
+                self._again(wanted, outcome.value)
                 lost = outcome if outcome.check(CameraLost) else lost
             else:
                 trouble = outcome
         self.losses += lost is not None
         return lost if self.losses > LOSSES else trouble
 
-    def _again(self, wanted: _Wanted, why: str) -> None:
+    def _again(self, wanted: _Wanted, error: BaseException | None) -> None:
         """Fetch it again, after the others, or give up."""
-        wanted.failures += 1
-        if wanted.failures <= RETRIES:
-            self.log.warn("{why}; fetching {file} again ({n} of {all})", why=why,
-                          file=wanted.file.label, n=wanted.failures, all=RETRIES)  # fmt: skip
+        why, file = str(error), wanted.file.label
+        which = wanted.note(isinstance(error, CameraLost))
+        if which is not None:
+            self.log.warn("{why}; fetching {file} again ({n})", why=why, file=file, n=which)
             self.queue.append(wanted)
         else:
-            self.log.error("{why}; {file} is given up", why=why, file=wanted.file.label)
+            self.log.error("{why}; {file} is given up", why=why, file=file)
             self.report.failed += 1
             self.observer.failed(wanted.file, why)
 
@@ -220,7 +238,7 @@ class _Sync:
             )
         except DamagedTransfer as error:
             await self.library.discard(got.path)
-            self._again(wanted, str(error))
+            self._again(wanted, error)
             return
         self.report.new += 1
         self.report.bytes += got.size
