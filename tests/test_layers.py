@@ -33,7 +33,7 @@ HOUSE = (
     "networks configkeys config movie",
     "capturefile capturestream decode",
     # Twisted begins here.
-    "interfaces worker portmemory pump protocol discovery connector",
+    "logs interfaces worker portmemory pump protocol discovery connector",
     "sinks photos playback conversation presence fetching client",
     # Pictures at home. Only sync knows a camera.
     "library.times library.names library.records library.exif library.files library.folders",

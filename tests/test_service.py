@@ -126,6 +126,28 @@ class TwistdTests(ProcessTestCase):
         with contextlib.suppress(OSError, ValueError):
             os.kill(int(pid_file.read_text()), signal.SIGKILL)
 
+    def test_log_level(self) -> None:
+        """C{log_level} says how much is told: by default the story, and no more."""
+        camera = shared_simulator("--photos", "3", "--firewall", "off").camera
+        for level, story, details in (("info", True, False), ("debug", True, True),
+                                      ("warn", False, False)):  # fmt: skip
+            folder = self.home / level
+            folder.mkdir()
+            (folder / "tap.conf").write_text(
+                f"[trailcam]\nlibrary = pictures\nstate = state\nlog_level = {level}\n"
+                f"[camera garden]\naddress = {camera}\ninterval = 0\n"
+            )
+            process = self.twistd("--config", str(folder / "tap.conf"))
+            pictures = folder / "pictures"
+            eventually(
+                lambda pictures=pictures: len(list(pictures.glob("*/*/*.jpg"))) == 3,
+                "no picture came",
+            )
+            self.assert_ends(process)
+            text = "\n".join(process.out)
+            self.assertEqual("connected to" in text, story, text)
+            self.assertEqual("punch 127.0.0.1" in text, details, text)
+
     def test_wrong_configuration(self) -> None:
         """What is wrong is told in one line, and the status is not 0."""
         path = self.home / "tap.conf"

@@ -14,11 +14,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as TwistedTimeout
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 
 from trailcam.discovery import Found, first_answer, plan
 from trailcam.errors import ConfigError, NoCameraAnswered
 from trailcam.interfaces import ICameraReactor, LinkListener
+from trailcam.logs import make_logger
 from trailcam.portmemory import PortMemory, Remembered
 from trailcam.protocol import CameraProtocol
 from trailcam.target import Policy, Target
@@ -35,7 +35,7 @@ class Connector:
     @ivar local_port: the source port of the last attempt; 0 before the first.
     """
 
-    log = Logger()
+    log = make_logger(__name__)
 
     def __init__(
         self,

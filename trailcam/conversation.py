@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from trailcam.commands import Command, Heartbeat, Login, clean, decode_text, encode_text
 from trailcam.errors import CameraLost, DecodeError, SendBufferFull
+from trailcam.logs import make_logger
 from trailcam.protocol import CameraProtocol
 from trailcam.session.events import CloseReason
 from trailcam.session.session import CHANNELS
@@ -51,7 +51,7 @@ class Conversation:
     @ivar unexpected: how many responses nobody waited for.
     """
 
-    log = Logger()
+    log = make_logger(__name__)
 
     def __init__(self, clock: IReactorTime, patience: float, heartbeat: float) -> None:
         """

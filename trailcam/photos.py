@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from trailcam.commands import MediaFile
 from trailcam.errors import DamagedTransfer, DecodeError
+from trailcam.logs import make_logger
 from trailcam.sinks import FileSink
 from trailcam.wire.artemis import Begin, Chunk, End, Message, MessageId, Part, StreamScanner
 from trailcam.wire.media import FILE_HEADER_SIZE, FileHeader, ThumbnailHeader
@@ -46,7 +46,7 @@ class PhotoReceiver:
     last 8 are those that the header names.
     """
 
-    log = Logger()
+    log = make_logger(__name__)
 
     def __init__(self, open_sink: Callable[[MediaFile], FileSink]) -> None:
         self._open_sink = open_sink

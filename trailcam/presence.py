@@ -10,7 +10,6 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, fail, succeed
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from trailcam.commands import Login
@@ -18,6 +17,7 @@ from trailcam.connector import Connector
 from trailcam.conversation import Conversation
 from trailcam.errors import CameraLost, TrailcamError
 from trailcam.interfaces import ICameraReactor
+from trailcam.logs import make_logger
 from trailcam.target import Policy
 
 __all__ = ["TRIES", "Presence"]
@@ -35,7 +35,7 @@ class Presence:
     @ivar wanted: whether a lost one comes back by itself: from the first login on.
     """
 
-    log = Logger()
+    log = make_logger(__name__)
 
     def __init__(
         self,

@@ -10,9 +10,9 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
 from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import Logger
 
 from trailcam.interfaces import LinkListener
+from trailcam.logs import make_logger
 from trailcam.pump import Pump
 from trailcam.session.events import Closed, CloseReason, Event, Opened, Received
 from trailcam.session.session import Session
@@ -39,7 +39,7 @@ class CameraProtocol(DatagramProtocol):
     @ivar session: the session, once it has begun.
     """
 
-    log = Logger()
+    log = make_logger(__name__)
     noisy = False
 
     def __init__(self, clock: IReactorTime) -> None:

@@ -5,6 +5,7 @@ for each camera that visits it now and then and brings its new pictures home.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
@@ -23,6 +23,7 @@ from trailcam.config import CameraConfig, Config, default_library, default_state
 from trailcam.errors import LoginRefused, TrailcamError
 from trailcam.library import Library, StoredFile
 from trailcam.library.sync import Observer, SyncReport, sync
+from trailcam.logs import make_logger, set_level
 from trailcam.target import Policy, Target, parse_address
 from trailcam.worker import Worker
 
@@ -82,7 +83,7 @@ class CameraService(Service):
     @ivar error: why the last visit failed; C{None} when it did not.
     """
 
-    log = Logger()
+    log = make_logger(__name__)
 
     def __init__(
         self,
@@ -293,8 +294,13 @@ def make_station(reactor: Any, config: Config) -> MultiService:
 
 def makeService(options: Options) -> IService:
     """What C{twistd} calls."""
-    from twisted.internet import reactor
+    from twisted.internet import reactor as global_reactor
 
+    reactor: Any = global_reactor
+    if not reactor.getDelayedCalls():  # else somebody has set a timer by the other clock
+        # When the machine's time is set, no timer may fire early or never.
+        reactor.seconds = time.monotonic
+    set_level(options.station.log_level)
     for warning in options.station.warnings:
-        Logger().warn("{warning}", warning=warning)
+        make_logger(__name__).warn("{warning}", warning=warning)
     return make_station(reactor, options.station)

@@ -26,6 +26,7 @@ from trailcam.library.folders import Found
 from trailcam.library.index import Index
 from trailcam.library.records import RescanReport, Source, StoredFile, identity, normal
 from trailcam.library.shelf import Arrival, Shelf
+from trailcam.logs import make_logger
 from trailcam.worker import InlineWorker, ThreadWorker, Worker
 
 __all__ = ["Library"]
@@ -65,7 +66,7 @@ class Library:
         self._reactor = reactor
         self._inline = inline
         self._wall_clock = wall_clock
-        self._log = log or Logger()
+        self._log = log or make_logger(__name__)
         self._worker: Worker = InlineWorker() if inline else ThreadWorker(reactor)
         self._shelf = Shelf(self.path)
         self._base: Database | None = None

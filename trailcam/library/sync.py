@@ -17,7 +17,6 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from trailcam.client import BATCH, Camera, MediaListing
@@ -25,6 +24,7 @@ from trailcam.commands import PAGE_SIZE, DeviceInformation, MediaFile
 from trailcam.errors import CameraLost, CommandFailed, DamagedTransfer, DecodeError
 from trailcam.library.library import Library
 from trailcam.library.records import Source, StoredFile
+from trailcam.logs import make_logger
 from trailcam.sinks import Downloaded
 
 __all__ = ["Observer", "SyncReport", "sync"]
@@ -132,7 +132,7 @@ class _Sync:
     losses: int = 0
     committing: Deferred[Any] | None = None
 
-    log = Logger()
+    log = make_logger(__name__)
 
     async def run(self, clock: IReactorTime) -> SyncReport:
         began = clock.seconds()

@@ -10,10 +10,10 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
-from twisted.logger import Logger
 
 from trailcam.errors import ConfigError, DecodeError
 from trailcam.interfaces import ICameraReactor
+from trailcam.logs import make_logger
 from trailcam.protocol import Address
 from trailcam.pump import Pump
 from trailcam.session.events import Closed, CloseReason, Event, Opened, Received
@@ -64,7 +64,7 @@ class SimulatedCamera:
     @ivar address: where it listens, once it does.
     """
 
-    log = Logger()
+    log = make_logger(__name__)
 
     def __init__(
         self,

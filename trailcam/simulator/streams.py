@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from trailcam.commands import MediaFile
+from trailcam.logs import make_logger
 from trailcam.simulator.card import Card
 from trailcam.simulator.faults import Faults
 from trailcam.simulator.recording import LiveSource, Recording, Sample
@@ -40,7 +40,7 @@ class Feeder:
     begin in the middle of a DRW, as they do on real cameras (W).
     """
 
-    log = Logger()
+    log = make_logger(__name__)
 
     def __init__(
         self, worker: Worker, pending: Callable[[], int], send: Callable[[bytes], None]
@@ -133,7 +133,7 @@ class Feeder:
 class LiveFeed:
     """Sends live frames when they are due, from now on until it is stopped."""
 
-    log = Logger()
+    log = make_logger(__name__)
 
     def __init__(
         self,
