@@ -52,7 +52,7 @@ class PhotoReceiver:
         self._open_sink = open_sink
         self._expected: dict[Name, tuple[MediaFile, Deferred[FileSink]]] = {}
         self._head: bytearray | None = None
-        self._claimed = self._to_come = 0
+        self._claimed = 0
         self._arriving: _Arriving | None = None
 
     def expect(self, file: MediaFile) -> Deferred[FileSink]:
@@ -79,7 +79,7 @@ class PhotoReceiver:
             case Begin(ident, _, length):
                 self._lose("the next file began")
                 self._head = bytearray() if ident == MessageId.FILE else None
-                self._claimed = self._to_come = length
+                self._claimed = length
             case Chunk(data):
                 self._data(data, scanner)
             case End():
@@ -87,7 +87,6 @@ class PhotoReceiver:
                 self._head = None
 
     def _data(self, data: bytes, scanner: StreamScanner) -> None:
-        self._to_come -= len(data)
         if self._head is not None:
             self._head += data
             if len(self._head) < FILE_HEADER_SIZE:
@@ -95,7 +94,7 @@ class PhotoReceiver:
             data = bytes(self._head[FILE_HEADER_SIZE:])
             head, self._head = bytes(self._head[:FILE_HEADER_SIZE]), None
             if not self._begin(head):
-                self._leave(data, scanner)
+                scanner.abandon(data)
                 return
         if self._arriving is not None:
             self._take(data, scanner)
@@ -132,20 +131,14 @@ class PhotoReceiver:
             arriving.tail = (arriving.tail + data)[-8:]
         if arriving.left:
             return
-        self._leave(rest, scanner)
+        # Whatever the message claims beyond this: the next header may be there already.
+        scanner.abandon(rest)
         if arriving.tail != arriving.header.tail:
             self._lose("its last bytes are not those that were announced")
             return
         self._arriving = None
         self._expected.pop(arriving.name, None)
         arriving.done.callback(arriving.sink)
-
-    def _leave(self, rest: bytes, scanner: StreamScanner) -> None:
-        """Whatever the message claims beyond this: search for the next header from here."""
-        scanner.abandon()
-        if self._to_come:
-            # More was to come, so the scanner holds nothing, and may have read too far.
-            scanner.feed(rest)
 
     def _lose(self, why: str) -> None:
         arriving, self._arriving = self._arriving, None

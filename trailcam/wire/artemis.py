@@ -173,10 +173,14 @@ class StreamScanner:
             return Message(ident, sequence, payload)
         return None
 
-    def abandon(self) -> None:
-        """Want no more of the file message that has begun: look for a header from here on."""
+    def abandon(self, unread: bytes = b"") -> None:
+        """
+        Want no more of the file message that has begun: look for a header from here on.
+
+        @param unread: the end of the last chunk, to look there too.
+        """
         self._streaming, self._left = False, 0
-        self._buffer[:0] = self._passing
+        self._buffer[:0] = unread + self._passing
         self._passing = b""
 
     def _next_chunk(self) -> Part | None:
