@@ -247,7 +247,8 @@ def make_token(wall_clock: int) -> int:
 
 
 def _agree(sequence: int, code: int, **fields: int) -> Speak:
-    return respond(sequence, {**_SUCCESS, **fields, "result": 0, "cmdId": code})
+    # An answer with a result of its own has no message (C: 772).
+    return respond(sequence, {**(fields or _SUCCESS), "result": 0, "cmdId": code})
 
 
 def _refuse(sequence: int, code: int, why: str, **fields: int) -> Speak:
