@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -29,7 +28,6 @@ _CHANNELS = 8
 #: How deep JSON from a camera may be nested.
 _DEPTH = 16
 
-_SECRET = re.compile(r"pass(word|wd|phrase)|pwd|ssid", re.IGNORECASE)
 
 _MESSAGES = {int(ident): ident.name for ident in MessageId}
 
@@ -281,14 +279,11 @@ def _event(payload: bytes) -> object:
 
 
 def _harmless(value: object, depth: int = 0) -> Any:
-    """JSON from outside without secrets, and such that it can be written as JSON again."""
+    """JSON from outside, such that it can be written as JSON again."""
     if depth > _DEPTH:
         return "…"
     if isinstance(value, dict):
-        return {
-            key: "***" if _SECRET.search(key) else _harmless(item, depth + 1)
-            for key, item in value.items()
-        }
+        return {key: _harmless(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
         return [_harmless(item, depth + 1) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

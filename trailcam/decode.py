@@ -4,13 +4,14 @@ Captures of a camera's traffic into readable text, or JSON for programs.
 L{Capture} reads a file, pcap, pcapng or JSON lines, and yields one dict for
 each datagram that belongs to a camera; L{format_text} and L{format_json} make
 a person's and a program's line of it. Everything in a capture comes from
-outside: what is shown is printable, passwords are not shown at all, and
-memory is bounded however large the file is.
+outside: what is shown is printable, the text shows no passwords, and memory
+is bounded however large the file is.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
@@ -48,6 +49,8 @@ _NAMES: dict[type, str] = {
 }
 
 #: Under what name a message's content stands.
+#: What the text does not show: people show it to each other.
+_SECRET = re.compile(r"pass(word|wd|phrase)|pwd|ssid", re.IGNORECASE)
 _KINDS = ("command", "response", "frame", "thumbnail", "file", "event", "damaged")
 
 _COMMANDS = {
@@ -192,7 +195,7 @@ def _message_text(message: Json, *, brief: bool) -> str:
     sequence = message["sequence"]
     head = f"{message['message'].lower()} {sequence if sequence < 0x10000 else hex(sequence)}"
     kind = next((kind for kind in _KINDS if kind in message), None)
-    said: object = message[kind] if kind else f"{message['length']} bytes"
+    said = _without_secrets(message[kind]) if kind else f"{message['length']} bytes"
     if kind in ("command", "response") and isinstance(said, dict):
         head += _command_name(said.get("cmdId"))
         said = {key: value for key, value in said.items() if key != "cmdId"}
@@ -201,6 +204,16 @@ def _message_text(message: Json, *, brief: bool) -> str:
     if brief or not said:
         return head
     return f"{head}: {_pairs(said) if isinstance(said, dict) else said}"
+
+
+def _without_secrets(value: Any) -> Any:
+    """What people show each other must not hold a password; programs get it as it is."""
+    if isinstance(value, dict):
+        return {
+            key: "***" if _SECRET.search(key) else _without_secrets(item)
+            for key, item in value.items()
+        }
+    return [_without_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def _command_name(code: object) -> str:
