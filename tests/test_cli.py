@@ -449,20 +449,21 @@ class DecodeTests(ProcessTestCase):
         return path
 
     def test_json(self) -> None:
-        """One object a datagram; commands and responses stand decrypted, passwords hidden."""
+        """One object a datagram; commands and responses stand decrypted, as they are."""
         result = self.run_trailcam("decode", str(self.capture()), "--json")
         self.assertEqual(result.status, 0)
         punch, login, welcome = result.events
         self.assertEqual((punch["type"], punch["from"]), ("PUNCH_PKT", "camera"))
         self.assertEqual((login["command"]["cmdId"], login["command"]["usrName"]), (0, "admin"))
         self.assertEqual(welcome["response"]["token"], 7)
-        self.assertNotIn("hunter2", result.out)
+        self.assertEqual(login["command"]["password"], "hunter2")
 
     def test_text(self) -> None:
         """Readable: a line for each, and a summary."""
         result = self.run_trailcam("decode", str(self.capture()))
         self.assertEqual(result.status, 0)
         self.assertIn("login (0)", result.out)
+        self.assertNotIn("hunter2", result.out)
         self.assertEqual(result.out.splitlines()[-1], "3 datagrams")
 
     def test_capture_of_a_real_camera(self) -> None:

@@ -97,71 +97,72 @@ class Link(Protocol):
         """It has ended."""
 
 
+#: From which state, upon what, to which state, doing what. Everything else means nothing.
+_TRANSITIONS: tuple[tuple[str, Callable[..., None], str, str | None], ...] = (
+    # The client's side.
+    ("idle", Link.connect, "punching", "punch"),
+    ("idle", Link.await_acceptance, "ready", "wait"),
+    ("punching", Link.tick, "punching", "punch"),
+    ("punching", Link.punched, "punching", "echo"),
+    ("punching", Link.ready, "ready", None),
+    ("punching", Link.accepted, "connected", "opened"),
+    ("ready", Link.tick, "ready", "punch"),
+    ("ready", Link.accepted, "connected", "opened"),
+    # The camera's side.
+    ("idle", Link.search, "answering", "answer_search"),
+    ("idle", Link.punched, "offering", "offer"),
+    ("answering", Link.search, "answering", "answer_search"),
+    ("answering", Link.punched, "proposing", "propose"),
+    ("proposing", Link.tick, "proposing", "propose"),
+    ("proposing", Link.proposed, "offering", "offer"),
+    ("offering", Link.tick, "offering", "offer"),
+    ("offering", Link.punched, "offering", "say_ready"),
+    ("offering", Link.answered, "serving", "opened"),
+    ("serving", Link.punched, "serving", "say_ready"),
+)
+
+#: What may come in any state.
+_EVENTS = (
+    Link.connect,
+    Link.await_acceptance,
+    Link.search,
+    Link.punched,
+    Link.ready,
+    Link.accepted,
+    Link.answered,
+    Link.tick,
+    Link.proposed,
+)
+
+
 def _build() -> TypeMachineBuilder[Link, LinkCore]:
     # Automat asks for a class only to infer the type: a Protocol will do.
     builder = TypeMachineBuilder(Link, LinkCore)  # type: ignore[type-abstract]
-    idle = builder.state("idle")
-    punching, ready, connected = map(builder.state, ("punching", "ready", "connected"))
-    answering, proposing = builder.state("answering"), builder.state("proposing")
-    offering, serving = builder.state("offering"), builder.state("serving")
+    # The first that is named is the one it begins in.
+    names = dict.fromkeys(name for first, _, then, _ in _TRANSITIONS for name in (first, then))
+    states = {name: builder.state(name) for name in names}
     closed = builder.state("closed")
-    before_open = (idle, punching, ready, answering, proposing, offering)
-
-    # The client's side.
-    idle.upon(Link.connect).to(punching)(_calling("punch"))
-    idle.upon(Link.await_acceptance).to(ready)(_calling("wait"))
-    punching.upon(Link.tick).loop()(_calling("punch"))
-    punching.upon(Link.punched).loop()(_calling("echo"))
-    punching.upon(Link.ready).to(ready).returns(None)
-    ready.upon(Link.tick).loop()(_calling("punch"))
-    for state in (punching, ready):
-        state.upon(Link.accepted).to(connected)(_calling("opened"))
-
-    # The camera's side.
-    for state in (idle, answering):
-        state.upon(Link.search).to(answering)(_calling("answer_search"))
-    answering.upon(Link.punched).to(proposing)(_calling("propose"))
-    proposing.upon(Link.tick).loop()(_calling("propose"))
-    proposing.upon(Link.proposed).to(offering)(_calling("offer"))
-    idle.upon(Link.punched).to(offering)(_calling("offer"))
-    offering.upon(Link.tick).loop()(_calling("offer"))
-    offering.upon(Link.answered).to(serving)(_calling("opened"))
-    for state in (offering, serving):
-        state.upon(Link.punched).loop()(_calling("say_ready"))
-
-    # The end.
-    for state in (*before_open, connected, serving):
+    meant = set()
+    for source, event, target, action in _TRANSITIONS:
+        states[source].upon(event).to(states[target])(_calling(action))
+        meant.add((source, event))
+    for name, state in states.items():
         state.upon(Link.close).to(closed)(_close)
         state.upon(Link.lose).to(closed)(_lose)
-
-    # What means nothing, by state.
-    nothing = (Link.search, Link.ready, Link.accepted, Link.answered, Link.tick, Link.punched,
-               Link.proposed, Link.connect, Link.await_acceptance)  # fmt: skip
-    meaning = {
-        idle: (Link.connect, Link.await_acceptance, Link.search, Link.punched),
-        punching: (Link.tick, Link.punched, Link.ready, Link.accepted),
-        ready: (Link.tick, Link.accepted),
-        answering: (Link.search, Link.punched),
-        proposing: (Link.tick, Link.proposed),
-        offering: (Link.tick, Link.answered, Link.punched),
-        serving: (Link.punched,),
-        connected: (),
-        closed: (),
-    }
-    for state, inputs in meaning.items():
-        for event in nothing:
-            if event not in inputs:
+        for event in _EVENTS:
+            if (name, event) not in meant:
                 state.upon(event).loop().returns(None)
-    closed.upon(Link.close).loop().returns(None)
-    closed.upon(Link.lose).loop().returns(None)
+    for event in (*_EVENTS, Link.close, Link.lose):
+        closed.upon(event).loop().returns(None)
     return builder
 
 
-def _calling(name: str) -> Callable[[Link, LinkCore], None]:
-    """A transition that calls one method of the core."""
+def _calling(name: str | None) -> Callable[[Link, LinkCore], None]:
+    """A transition that calls one method of the core, or none."""
 
     def output(link: Link, core: LinkCore) -> None:
-        getattr(core, name)()
+        if name is not None:
+            getattr(core, name)()
 
     return output
 
