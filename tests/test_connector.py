@@ -130,6 +130,34 @@ class RememberedPortTests(ConnectorTestCase):
         self.stage.run(protocol.close())
         self.settle()
 
+    def test_name_and_address(self) -> None:
+        """Called by its address first and given a name later, or the reverse: it is one camera."""
+        unnamed = Target(host="127.0.0.1", port=CAMERA_PORT)
+        for first, then in ((unnamed, GARDEN), (GARDEN, unnamed)):
+            self.memory = PortMemory(Path(self.mktemp()))
+            port = self.killed_after_connecting(first)
+            protocol = self.connect(self.connector(then))
+            self.assertEqual(protocol.local_port, port)
+            self.stage.run(protocol.close())
+            self.assertEqual(self.memory.recall(then.key), self.memory.recall(first.key))
+
+    def killed_after_connecting(self, target: Target) -> int:
+        """Connect, and be gone without a word: the camera remembers the port. Which one it was."""
+        process = Process(self.network)
+        protocol = self.connect(self.connector(target, process))
+        port = protocol.local_port
+        process.kill()
+        self.stage.wait(2.0)
+        return port
+
+    def test_broken_memory_of_one_key(self) -> None:
+        """Where the file of the name is damaged, the one of the address still knows."""
+        port = self.killed_after_connecting(GARDEN)
+        (self.state / "ports" / "garden.json").write_text("{")
+        protocol = self.connect(self.connector())
+        self.assertEqual(protocol.local_port, port)
+        self.stage.run(protocol.close())
+
     def test_first_connection_without_a_camera(self) -> None:
         """Even if nobody answers the port is kept: it may be the camera's that did not hear."""
         self.stage.run(self.fake.switch_off())

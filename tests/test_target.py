@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from ipaddress import IPv4Address
+
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
@@ -36,9 +38,15 @@ class ParseAddressTests(TestCase):
 
     @settings(deadline=None)
     @given(st.ip_addresses(v=4), st.integers(1, 65535))
-    def test_round_trip(self, host: object, port: int) -> None:
-        """Every IPv4 address and port is read as it is written."""
+    def test_round_trip(self, host: IPv4Address, port: int) -> None:
+        """Every IPv4 address and port is read as it is written, if one camera can be there."""
+        assume(not host.is_multicast and not host.is_unspecified and int(host) != 0xFFFFFFFF)
         self.assertEqual(parse_address(f"{host}:{port}"), (str(host), port))
+
+    def test_nobody_in_particular(self) -> None:
+        """Addresses of nobody or of many are no camera's."""
+        for text in ("0.0.0.0", "255.255.255.255:1", "224.0.0.1"):
+            self.assertRaises(ConfigError, parse_address, text)
 
     @settings(deadline=None)
     @given(st.text())

@@ -89,9 +89,6 @@ def make_call(arguments: Arguments) -> Call:
         for name in ("interface", "broadcast", "search_port", "local_port")
         if getattr(arguments, name) is not None
     }
-    for name in ("interface", "broadcast"):
-        if name in given:
-            given[name] = parse_address(given[name])[0]
     call = replace(call, target=replace(call.target, **given))
     if arguments.state is not None:
         call = replace(call, state=arguments.state)
@@ -105,7 +102,7 @@ def make_call(arguments: Arguments) -> Call:
 
 
 def _named(call: Call, camera: str | None, config: Config | None) -> Call:
-    if not camera:
+    if camera is None:
         return call
     for known in config.cameras if config else ():
         if known.name == camera:

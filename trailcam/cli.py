@@ -49,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 1  # whoever read our output has gone
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ", or what it is sent to"
+        return _complain(f"cannot write{where}: {error.strerror or error}", 1)
     except Exception as error:
         if os.environ.get("TRAILCAM_DEBUG"):
             raise

@@ -9,7 +9,7 @@ Example::
         await camera.login()
         print((await camera.info()).battery_percent)
         async for file in camera.media():
-            await camera.download(file, Path(file.label))
+            await camera.download(file, Path(file.file_name))
         await camera.close()
 """
 
@@ -245,6 +245,8 @@ class MediaListing:
     file comes once, and when a page brings nothing new the list is over.
 
     @ivar refused: how many entries made no sense.
+    @ivar repeated: whether it ended because a full page brought nothing new: the end of
+        the list for some cameras, but another may keep its older pictures from us so.
     """
 
     #: 65535 numbers in each of 900 directories would be more; no card holds so many.
@@ -257,6 +259,7 @@ class MediaListing:
         self._seen: set[MediaFile] = set()
         self._more = True
         self.refused = 0
+        self.repeated = False
 
     def __aiter__(self) -> MediaListing:
         return self
@@ -280,4 +283,5 @@ class MediaListing:
         new = [file for file in dict.fromkeys(page.files) if file not in self._seen]
         self._seen.update(new)
         self._files = new
+        self.repeated = not new and page.count >= PAGE_SIZE
         self._more = bool(new) and page.count >= PAGE_SIZE and self._page < self.MOST_PAGES

@@ -288,6 +288,11 @@ class MediaFile:
         """Like C{photo 100-0318}, for people."""
         return f"{'photo' if self.is_photo else 'video'} {self.directory}-{self.number:04d}"
 
+    @property
+    def file_name(self) -> str:
+        """A plain name for a file of it, like C{photo-100-0318.jpg}; a video becomes an MP4."""
+        return self.label.replace(" ", "-") + (".jpg" if self.is_photo else ".mp4")
+
     @classmethod
     def from_json(cls, entry: object) -> MediaFile:
         """

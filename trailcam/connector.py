@@ -7,6 +7,7 @@ the first time, remember it, and come back from it every time after that.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from typing import cast
 
@@ -152,14 +153,21 @@ class Connector:
         patience = min(self._policy.port_patience, (deadline - now) / 3)
         # Who has waited for it once does not wait again.
         give_up = now if self._stand_in else now + patience
+        waiting = False
         while True:
             try:
                 protocol = self._bind(port, "using source port {port} again")
                 self._stand_in = 0
                 return protocol
-            except CannotListenError:
+            except CannotListenError as error:
+                if not _is_taken(error):
+                    raise self._unusable(None, error) from None
                 if self._reactor.seconds() >= give_up:
                     return None
+                if not waiting:
+                    waiting = True
+                    self.log.info("source port {port} is busy; waiting for it, at most {n:.0f} s",
+                                  port=port, n=patience)  # fmt: skip
             await deferLater(self._reactor, 0.5)
 
     def _listen_elsewhere(self, wanted: int) -> CameraProtocol:
@@ -205,12 +213,15 @@ class Connector:
     async def _recall(self) -> None:
         if self._recalled:
             return
-        try:
-            self._known = self._written = await self._worker.call(
-                cast(PortMemory, self._memory).recall, self.target.key
-            )
-        except (OSError, ValueError) as error:
-            self._warn("read", error)
+        for key in self.target.recalled:
+            try:
+                self._known = await self._worker.call(cast(PortMemory, self._memory).recall, key)
+            except (OSError, ValueError) as error:
+                self._warn("read", error)
+            if self._known is not None:
+                # What was remembered under another key is written under this one too.
+                self._written = self._known if key == self.target.key else None
+                break
         self._recalled = True
 
     async def _remember(self, what: Remembered) -> None:
@@ -236,6 +247,11 @@ class Connector:
                 folder=str(cast(PortMemory, self._memory).folder),
                 error=_reason(error),
             )
+
+
+def _is_taken(error: CannotListenError) -> bool:
+    """Whether another program has the port; else the address is not ours, say."""
+    return getattr(error.socketError, "errno", None) == errno.EADDRINUSE
 
 
 def _reason(error: Exception) -> str:

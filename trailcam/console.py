@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -193,6 +192,9 @@ class SyncTeller:
     def __init__(self, console: Console, bar: ProgressBar) -> None:
         self._console = console
         self._bar = bar
+        self._begun = False
+        self._home = 0
+        self._bytes = 0
 
     def connected(self, camera: Camera) -> None:
         """The session stands."""
@@ -201,7 +203,8 @@ class SyncTeller:
                             remembered=camera.remembered)  # fmt: skip
 
     def informed(self, information: DeviceInformation) -> None:
-        """The camera has said who it is."""
+        """The camera has said who it is: the sync has begun."""
+        self._begun = True
 
     def found(self, new: int, known: int) -> None:
         """A part of the list was read."""
@@ -210,14 +213,24 @@ class SyncTeller:
     def stored(self, file: StoredFile) -> None:
         """A file is home."""
         self._bar.done()
-        day = Path(file.path.parent.name, file.path.name)
-        self._console.event("file", f"{day}  {human_bytes(file.size)}", name=file.path.name,
+        self._home += 1
+        self._bytes += file.size
+        name = file.path.name
+        self._console.event("file", f"{name}  {human_bytes(file.size)}", name=name,
                             path=str(file.path), bytes=file.size)  # fmt: skip
 
     def failed(self, file: MediaFile, why: str) -> None:
         """A file was given up."""
         self._bar.done()
         self._console.event("failed", f"{file.label}: {why}", name=file.label, reason=why)
+
+    def unfinished(self) -> None:
+        """It ended before its end, if it has begun; why is told elsewhere."""
+        if not self._begun:
+            return
+        self._console.event("unfinished", f"not finished: {self._home} new "
+                            f"({human_bytes(self._bytes)}) are home; the next sync brings the rest",
+                            new=self._home, bytes=self._bytes)  # fmt: skip
 
     def done(self, report: SyncReport, **more: Any) -> int:
         """It is over. The exit status."""

@@ -64,13 +64,22 @@ class Target:
         """
         All that the source port is remembered under, once the camera is C{found}.
 
-        A camera without a name is the same one whether it was searched for or
-        called by its address, and wants to be called from the same port.
+        A camera is the same one whether it was searched for, called by its
+        address or by a name it was given since, and wants to be called from
+        the same port.
         """
-        if self.name or found is None:
+        if found is None:
             return (self.key,)
         host, port = found
         return tuple(dict.fromkeys((self.key, "any", host, f"{host}:{port}")))
+
+    @property
+    def recalled(self) -> tuple[str, ...]:
+        """Under what to look for the source port, likeliest first."""
+        if self.host is None:
+            return tuple(dict.fromkeys((self.key, "any")))
+        address = f"{self.host}:{self.port}" if self.port else self.host
+        return tuple(dict.fromkeys((self.key, address, self.host)))
 
     def __str__(self) -> str:
         if self.host is None:
@@ -90,8 +99,10 @@ def parse_address(text: str) -> tuple[str, int | None]:
     try:
         if match is None or (port is not None and not 0 < port < 65536):
             raise AddressValueError
-        host = "127.0.0.1" if match["host"] == "localhost" else match["host"]
-        return str(IPv4Address(host)), port
+        host = IPv4Address("127.0.0.1" if match["host"] == "localhost" else match["host"])
+        if host.is_multicast or host.is_unspecified or host == IPv4Address("255.255.255.255"):
+            raise AddressValueError
+        return str(host), port
     except AddressValueError:
         raise ConfigError(
             f"{text!r} is not a camera's address: write HOST or HOST:PORT, like 192.168.43.1:40611"

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import deferLater
 
 from trailcam.calling import Call, find_config, make_call
 from trailcam.client import Camera
@@ -42,7 +42,7 @@ from trailcam.playback import LiveFrames
 from trailcam.portmemory import PortMemory
 from trailcam.protocol import CameraProtocol
 from trailcam.runner import run
-from trailcam.target import Target, parse_address
+from trailcam.target import Target
 from trailcam.wire import pppp
 
 __all__ = ["discover", "info", "list_media", "live", "rescan", "send", "sync"]
@@ -84,8 +84,8 @@ def discover(arguments: Arguments) -> int:
     config, console = find_config(arguments), Console(arguments.json)
     start_logging(_verbosity(arguments))
     target = Target(
-        interface=parse_address(arguments.interface)[0] if arguments.interface else "",
-        broadcast=parse_address(arguments.broadcast)[0] if arguments.broadcast else None,
+        interface=arguments.interface or "",
+        broadcast=arguments.broadcast,
     )
     if arguments.search_port:
         target = replace(target, search_port=arguments.search_port)
@@ -96,15 +96,23 @@ def discover(arguments: Arguments) -> int:
         if camera.address not in found:
             found[camera.address] = camera
             ident = str(camera.device_id)
-            console.event("camera", f"{camera}  {ident}", camera=str(camera), device_id=ident)
+            try:
+                console.event("camera", f"{camera}  {ident}", camera=str(camera), device_id=ident)
+            except OSError:  # nobody reads it: no reason to go on
+                over.errback()
+
+    over: Deferred[None] = Deferred()
 
     async def main(reactor: Any) -> int:
         protocol = _listen(reactor, target, state)
         discovery = Discovery(reactor, protocol, plan(target), tell)
         discovery.start()
+        end = reactor.callLater(arguments.timeout, over.callback, None)
         try:
-            await deferLater(reactor, arguments.timeout)
+            await over
         finally:
+            if end.active():
+                end.cancel()
             discovery.stop()
             for address in found:
                 # We open no session with them: nobody shall wait for us.
@@ -323,7 +331,12 @@ def sync(arguments: Arguments) -> int:
             await camera.connect()
             teller.connected(camera)
             await camera.login()
-            return teller.done(await sync_library(reactor, camera, library, teller, call.zone))
+            report = await sync_library(reactor, camera, library, teller, call.zone)
+        except BaseException:
+            teller.unfinished()
+            raise
+        else:
+            return teller.done(report)
         finally:
             bar.stop()
             await camera.close()

@@ -155,6 +155,9 @@ class _Sync:
         if listing.refused:
             self.log.warn("{count} entries of the camera's list made no sense",
                           count=listing.refused)  # fmt: skip
+        if listing.repeated:
+            self.log.warn("the camera repeats its list: if older pictures are missing at home, "
+                          "do not format the card")  # fmt: skip
         self.report.seconds = clock.seconds() - began
         return self.report
 
