@@ -303,6 +303,8 @@ class InterruptedTests(SyncTestCase):
             process.send(number)
             result = self.finish(process)
             self.assertEqual((result.status, result.named("done")), (130, []))
+            (unfinished,) = result.named("unfinished")
+            self.assertEqual(unfinished["new"], len(result.named("file")))
             simulator.saw_close()
             self.assertEqual([path for path in self.pictures() if path.suffix != ".jpg"], [])
             self.assert_resumes(simulator)

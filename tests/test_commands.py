@@ -368,6 +368,8 @@ class ReplyTests(TestCase):
     def test_label(self) -> None:
         """How people read a file's name; what commands call it by."""
         self.assertEqual((PHOTO.label, VIDEO.label), ("photo 100-0318", "video 101-0007"))
+        self.assertEqual((PHOTO.file_name, VIDEO.file_name),
+                         ("photo-100-0318.jpg", "video-101-0007.mp4"))  # fmt: skip
         self.assertEqual((PHOTO.is_photo, VIDEO.is_photo), (True, False))
         self.assertEqual(VIDEO.key, (1, 101, 7))
 

@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import capturedLogs
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import TestCase
 
 from tests.support import NOW, PlainCard, Stage, kind_of, losing, story
@@ -209,11 +209,14 @@ class GoodLinkTests(SyncTestCase):
         self.finish()
 
     def test_repeated_pages(self) -> None:
-        """A camera that repeats its pages is not synced for ever."""
+        """A camera that repeats its pages is not synced for ever, and one is warned of it."""
         card = PlainCard(50, 0, newest=NOW)
         card.size = 2000
         self.again(card, repeat_pages=True)
-        self.assertEqual(self.sync().new, 45)
+        with capturedLogs() as events:
+            self.assertEqual(self.sync().new, 45)
+        (warning,) = story(events, LogLevel.warn)
+        self.assertIn("do not format the card", warning)
         self.finish()
 
     def test_without_ids(self) -> None:
