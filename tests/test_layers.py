@@ -30,7 +30,7 @@ HOUSE = (
     # What is said in it.
     "commands",
     # Files, settings and captures: synchronous, without Twisted.
-    "networks configkeys config movie",
+    "durable networks configkeys config movie",
     "capturefile capturestream decode",
     # Twisted begins here.
     "logs interfaces worker portmemory pump protocol discovery connector",

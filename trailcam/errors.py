@@ -16,7 +16,6 @@ __all__ = [
     "DecodeError",
     "LibraryError",
     "LoginRefused",
-    "MissingExtra",
     "NoCameraAnswered",
     "SendBufferFull",
     "TrailcamError",
@@ -43,12 +42,6 @@ class SendBufferFull(TrailcamError):
 
 class ConfigError(TrailcamError):
     """A wrong key or value in C{tap.conf} or on the command line."""
-
-    exit_status = 2
-
-
-class MissingExtra(TrailcamError):
-    """An optional feature was asked for whose packages are not installed."""
 
     exit_status = 2
 

@@ -8,7 +8,6 @@ its client"). So the port must outlive this process, however it ends.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -18,6 +17,8 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
+
+from trailcam.durable import write_whole
 
 __all__ = ["PortMemory", "Remembered"]
 
@@ -82,25 +83,9 @@ class PortMemory:
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(key)
+        # Several programs may write it: each beside the others.
         part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            with open(part, "w", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        write_whole(path, json.dumps(entry).encode() + b"\n", part)
 
     def _path(self, key: str) -> Path:
         """A file name of any key: readable where it can be, and never somebody else's."""

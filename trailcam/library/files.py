@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from trailcam.durable import sync_folder, write_whole
 from trailcam.errors import DamagedTransfer, LibraryError
 from trailcam.library.names import MediaName, file_name
 
@@ -30,13 +31,11 @@ __all__ = [
     "place",
     "probe",
     "sha256_of",
-    "write_whole",
 ]
 
 #: The folder in the library that is ours.
 STATE = ".trailcam"
 
-_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 _HINTS = {
     errno.ENOSPC: "the disk of {root} is full: make room and start again; what is there is safe",
     errno.EDQUOT: "the disk quota of {root} is used up: make room; what is there is safe",
@@ -86,18 +85,6 @@ def explained(root: Path) -> Iterator[None]:
         raise explain(root, error) from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Make names in C{folder} survive a power cut, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(descriptor)
-
-
 def make_folder(folder: Path) -> Path:
     """Make one folder, but not the one it is in: that has vanished with its disk if it is gone."""
     try:
@@ -108,17 +95,6 @@ def make_folder(folder: Path) -> Path:
     else:
         sync_folder(folder.parent)
     return folder
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a small file, so that whoever looks finds the old or the new one."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    sync_folder(path.parent)
 
 
 def probe(root: Path) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from trailcam.library.files import make_folder, write_whole
+from trailcam.durable import write_whole
+from trailcam.library.files import make_folder
 from trailcam.library.names import (
     MediaName,
     folder_name,
