@@ -35,6 +35,8 @@ HOUSE = (
     # Twisted begins here.
     "logs interfaces worker portmemory pump protocol discovery connector",
     "sinks photos playback conversation presence fetching client",
+    # Bluetooth LE and Wi-Fi, with the extra C{radio}.
+    "radio radio.background",
     # Pictures at home. Only sync knows a camera.
     "library.times library.names library.records library.exif library.files library.folders",
     "library.index library.shelf library.database library.library library library.sync",

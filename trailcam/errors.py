@@ -17,6 +17,7 @@ __all__ = [
     "LibraryError",
     "LoginRefused",
     "NoCameraAnswered",
+    "RadioError",
     "SendBufferFull",
     "TrailcamError",
 ]
@@ -84,3 +85,9 @@ class LibraryError(TrailcamError):
     """The library or the state folder cannot be used: full, read-only, gone, or corrupt."""
 
     exit_status = 5
+
+
+class RadioError(TrailcamError):
+    """The camera could not be woken over Bluetooth, or its Wi-Fi network not be joined."""
+
+    exit_status = 6
