@@ -44,7 +44,8 @@ HOUSE = (
     "console runner service",
     "checks doctor firststeps calling tasks",
     # The simulated camera.
-    "simulator simulator.information simulator.scenery simulator.animals simulator.pictures",
+    "simulator simulator.privatebus",
+    "simulator.information simulator.scenery simulator.animals simulator.pictures",
     "simulator.recording simulator.faults simulator.card simulator.camera simulator.streams",
     "simulator.server simulator.command",
     "testing",
