@@ -53,7 +53,8 @@ class PrivateBus:
             self._daemon = subprocess.Popen(
                 ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile",
                  "--print-address"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                text=True,
             )  # fmt: skip
         except FileNotFoundError:
             self._folder.cleanup()
