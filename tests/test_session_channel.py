@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -59,9 +60,7 @@ class SendTests(TestCase):
         self.half.add(b"a" * 1500)
         self.half.add(b"b")
         self.assertEqual(self.half.pending, 1501)
-        self.assertEqual(
-            list(self.half.take(0.0)), [(0, b"a" * 1024), (1, b"a" * 476), (2, b"b")]
-        )
+        self.assertEqual(list(self.half.take(0.0)), [(0, b"a" * 1024), (1, b"a" * 476), (2, b"b")])
         self.assertEqual(self.half.pending, 0)
 
     def test_nothing_to_send(self) -> None:
@@ -235,69 +234,91 @@ class ReceiveTests(TestCase):
     def setUp(self) -> None:
         self.half = ReceiveHalf()
 
+    def receive(self, index: int, data: bytes) -> list[bytes]:
+        """One datagram comes."""
+        return list(self.half.receive((index,), (data,)))
+
     def test_in_order(self) -> None:
         """What comes in order is passed on at once."""
         for index in range(5):
-            self.assertEqual(self.half.receive(index, b"%d" % index), [b"%d" % index])
+            self.assertEqual(self.receive(index, b"%d" % index), [b"%d" % index])
         self.assertEqual(self.half.acks, [0, 1, 2, 3, 4])
 
     def test_reordered(self) -> None:
         """What comes early waits; acknowledgements keep the order of arrival."""
-        self.assertEqual(self.half.receive(2, b"c"), [])
-        self.assertEqual(self.half.receive(1, b"b"), [])
-        self.assertEqual(self.half.receive(0, b"a"), [b"a", b"b", b"c"])
+        self.assertEqual(self.receive(2, b"c"), [])
+        self.assertEqual(self.receive(1, b"b"), [])
+        self.assertEqual(self.receive(0, b"a"), [b"a", b"b", b"c"])
         self.assertEqual(self.half.acks, [2, 1, 0])
 
     def test_duplicates(self) -> None:
         """Every copy is acknowledged, and delivered once: passed on or still waiting."""
-        self.half.receive(0, b"a")
-        self.assertEqual(self.half.receive(0, b"a"), [])
-        self.half.receive(2, b"c")
-        self.assertEqual(self.half.receive(2, b"other"), [])
-        self.assertEqual(self.half.receive(1, b"b"), [b"b", b"c"])
+        self.receive(0, b"a")
+        self.assertEqual(self.receive(0, b"a"), [])
+        self.receive(2, b"c")
+        self.assertEqual(self.receive(2, b"other"), [])
+        self.assertEqual(self.receive(1, b"b"), [b"b", b"c"])
         self.assertEqual(self.half.acks, [0, 0, 2, 2, 1])
         self.assertEqual(self.half.duplicates, 2)
 
     def test_too_far_ahead(self) -> None:
         """An index beyond REACH is neither kept nor acknowledged; the last one within is both."""
-        self.assertEqual(self.half.receive(REACH, b"no"), [])
-        self.assertEqual(self.half.receive(30000, b"no"), [])
+        self.assertEqual(self.receive(REACH, b"no"), [])
+        self.assertEqual(self.receive(30000, b"no"), [])
         self.assertEqual((self.half.acks, self.half.refused), ([], 2))
-        self.half.receive(REACH - 1, b"yes")
+        self.receive(REACH - 1, b"yes")
         self.assertEqual(self.half.acks, [REACH - 1])
 
     def test_holds_what_a_camera_sends(self) -> None:
         """A camera was seen 110 beyond the oldest: far more fits, and comes out in order."""
         for index in reversed(range(1, REACH)):
-            self.half.receive(index, b"%d," % index)
-        self.assertEqual(len(self.half.receive(0, b"0,")), REACH)
+            self.receive(index, b"%d," % index)
+        self.assertEqual(len(self.receive(0, b"0,")), REACH)
         self.assertEqual(self.half.refused, 0)
 
     def test_pause(self) -> None:
         """While paused at most REACH are kept and acknowledged; resuming delivers them all."""
-        self.half.receive(0, b"0")
+        self.receive(0, b"0")
         self.half.pause()
         for index in range(1, 2 * REACH):
-            self.assertEqual(self.half.receive(index, b"%d" % index), [])
+            self.assertEqual(self.receive(index, b"%d" % index), [])
         self.assertEqual(self.half.acks, list(range(REACH + 1)))
         self.assertEqual(self.half.refused, REACH - 1)
         self.assertEqual(self.half.resume(), [b"%d" % n for n in range(1, REACH + 1)])
-        self.assertEqual(self.half.receive(REACH + 1, b"on"), [b"on"])
+        self.assertEqual(self.receive(REACH + 1, b"on"), [b"on"])
 
     def test_pause_with_gap(self) -> None:
         """Resuming passes on only what is in order."""
         self.half.pause()
-        self.half.receive(1, b"b")
+        self.receive(1, b"b")
         self.assertEqual(self.half.resume(), [])
-        self.assertEqual(self.half.receive(0, b"a"), [b"a", b"b"])
+        self.assertEqual(self.receive(0, b"a"), [b"a", b"b"])
 
     def test_duplicates_while_paused(self) -> None:
         """A copy of what is held back is acknowledged again, and not delivered twice."""
         self.half.pause()
-        self.half.receive(0, b"a")
-        self.half.receive(0, b"a")
+        self.receive(0, b"a")
+        self.receive(0, b"a")
         self.assertEqual(self.half.acks, [0, 0])
         self.assertEqual(self.half.resume(), [b"a"])
+
+    def test_runs(self) -> None:
+        """A run is taken as its datagrams one by one are: in order, with gaps, over the end."""
+        for start in (0, 0xFFFF - 5):
+            one, many = ReceiveHalf(), ReceiveHalf()
+            for half in (one, many):
+                for index in range(start):
+                    half.receive((index,), (b"-",))
+                half.acks.clear()
+            for run in ((0, 1, 2), (4, 5, 3), (6, 7, 6), (9, 10, 11), (8, 12), (13, 14, 15)):
+                indexes = tuple(advance(start, number) for number in run)
+                pieces = tuple(b"%d" % number for number in run)
+                apart = [
+                    one.receive((n,), (data,)) for n, data in zip(indexes, pieces, strict=True)
+                ]
+                self.assertEqual(list(many.receive(indexes, pieces)), [*chain(*apart)])
+            self.assertEqual(many.acks, one.acks)
+            self.assertEqual((many.duplicates, many.refused), (one.duplicates, one.refused))
 
     @settings(deadline=None, max_examples=50)
     @given(st.lists(st.integers(0, 79), max_size=200), st.integers(0, 1000))
@@ -306,11 +327,11 @@ class ReceiveTests(TestCase):
         """Any order, any copies, anywhere on the circle: the stream comes out once and whole."""
         half = ReceiveHalf()
         for index in range(start):  # there is no other way in than to have come so far
-            half.receive(index, b"-")
+            half.receive((index,), (b"-",))
         half.acks.clear()
         out: list[bytes] = []
         for number in [*order, *range(80)]:
-            out += half.receive(advance(start, number), b"%d" % number)
+            out += half.receive((advance(start, number),), (b"%d" % number,))
         self.assertEqual(out, [b"%d" % number for number in range(80)])
         self.assertEqual(half.acks, [advance(start, n) for n in [*order, *range(80)]])
 
@@ -326,7 +347,7 @@ class WrapTests(TestCase):
             for number in range(50):
                 sender.add(b"%c" % ((len(out) + number) % 251))
             for index, data in sender.take(now):
-                out += b"".join(receiver.receive(index, data))
+                out += b"".join(receiver.receive((index,), (data,)))
             now += RTT
             sender.acknowledge(receiver.acks, now)
             receiver.acks.clear()

@@ -100,7 +100,7 @@ class FileSinkTests(SinkTestCase):
         self.assertEqual(self.told, ["pause"])
         sink.write(block)
         self.assertEqual(self.told, ["pause"], "said once")
-        self.worker.work(1 + (FULL + BLOCK - LOW) // BLOCK - 1)
+        self.worker.work((FULL + BLOCK - LOW) // BLOCK - 1)
         self.assertEqual(self.told, ["pause"])
         self.worker.work(1)
         self.assertEqual(self.told, ["pause", "resume"])
@@ -147,13 +147,14 @@ class FileSinkTests(SinkTestCase):
         denied = OSError(errno.EACCES, "Permission denied")
         with mock.patch("trailcam.sinks.open", side_effect=denied, create=True):
             sink = FileSink(self.path, InlineWorker(), self.flow)
-        self.failureResultOf(sink.finish(), LibraryError)
+            self.failureResultOf(sink.finish(), LibraryError)
         self.successResultOf(sink.abort())
         self.assertEqual(self.path.read_bytes(), b"somebody else's")
 
     def test_disk_full(self) -> None:
         """A full disk in the middle: the rest is not tried, the error is one of ours."""
         sink = FileSink(self.path, self.worker, self.flow)
+        sink.write(bytes(BLOCK))
         self.worker.work()
         file = mock.Mock(wraps=sink._file)
         file.write.side_effect = OSError(errno.ENOSPC, "No space left on device")
@@ -172,6 +173,7 @@ class FileSinkTests(SinkTestCase):
     def test_full_at_the_end(self) -> None:
         """A disk that is found full only when the file is closed."""
         sink = FileSink(self.path, InlineWorker(), self.flow)
+        sink.write(bytes(BLOCK))
         file = mock.Mock(wraps=sink._file)
         file.close.side_effect = [OSError(errno.ENOSPC, "No space left on device"), None]
         real, sink._file = sink._file, file

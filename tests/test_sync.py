@@ -286,13 +286,12 @@ class BadLinkTests(SyncTestCase):
     def test_power_cycle_in_a_file(self) -> None:
         """The camera is switched off and on in the middle of a file, three times."""
         card = PlainCard(12, 0, newest=NOW)
-        card.size = 150_000
+        card.size = 600_000  # more than what is collected before the disk is asked
         self.again(card)
         syncing = self.start()
         for count in (1, 5, 9):
             self.stage.until(lambda count=count: len(self.watcher.files) >= count)
-            self.stage.wait(0.003)
-            self.assertTrue(list(self.root.rglob("*.part")), "in the middle of a file")
+            self.stage.until(lambda: bool(list(self.root.rglob("*.part"))))
             self.stage.power_cycle(2)
         report = self.stage.run(syncing)
         self.assertEqual((report.new, report.failed), (12, 0))

@@ -30,8 +30,10 @@ from trailcam.wire.pppp import (
     ReportSessionReady,
     Unknown,
     decode,
+    decode_drws,
     encode,
     encode_drw,
+    split,
 )
 
 #: The whole datagrams that PROTOCOL prints.
@@ -291,6 +293,57 @@ class RefusalTests(TestCase):
         for value in (Drw(0, 0, bytes(1024)), DrwAck(0, tuple(range(700)))):
             self.assertEqual(decode(encode(value)), value)
         self.assertEqual((pppp.MAX_DRW_DATA, pppp.MAX_ACK_INDEXES), (1024, 17))
+
+
+class RunTests(TestCase):
+    """What the kernel hands over in one piece."""
+
+    FULL = tuple(encode_drw(3, index, bytes([index % 256]) * 1024) for index in range(65530, 65536))
+
+    def test_split(self) -> None:
+        """Datagrams of one size, the last of which may be shorter, whatever their types."""
+        short = encode_drw(3, 0, b"the end")
+        for run in (
+            (*self.FULL, short),
+            (short,),
+            (encode(PunchPkt(FAMILY)), encode(P2PRdy(FAMILY)), encode(Alive())),
+            (encode(Alive()), encode(AliveAck()), encode(Close())),
+        ):
+            self.assertEqual(split(b"".join(run)), list(run))
+
+    def test_no_run(self) -> None:
+        """What cannot come from the kernel so is one datagram; most will then be refused."""
+        full, small = self.FULL[0], encode(Alive())
+        for whole in (
+            b"", b"\xf1", b"\xf1\xe0\0", small + b"x", small + full, full + bytes(1032),
+            full + b"\xf1", full + small + b"\xf1", full + full[:-1], small + b"\xf1\xe0\0\1",
+        ):  # fmt: skip
+            self.assertEqual(split(whole), [whole])
+
+    def test_full(self) -> None:
+        """A run of full DRW of one channel is read at once, as one by one."""
+        for count in range(1, len(self.FULL) + 1):
+            values = [decode(datagram) for datagram in self.FULL[:count]]
+            expected = (3, *zip(*((drw.index, drw.data) for drw in values), strict=True))  # type: ignore[union-attr]
+            self.assertEqual(decode_drws(b"".join(self.FULL[:count])), expected)
+
+    def test_not_full(self) -> None:
+        """Anything else is not: shorter ones, two channels, other types, a wrong length."""
+        full = self.FULL[0]
+        for run in (
+            b"", full[:-1], full + b"x", encode_drw(3, 0, b"short"),
+            full + encode_drw(4, 1, bytes(1024)), full + b"\xf2" + full[1:],
+            full + full[:2] + b"\x04\x05" + full[4:],
+            b"\xf1\xd1" + full[2:], full[:4] + b"\xd2" + full[5:], bytes(1032),
+        ):  # fmt: skip
+            self.assertIsNone(decode_drws(run))
+
+    @settings(deadline=None)
+    @given(st.binary(max_size=40), st.integers(1, 4))
+    def test_any_bytes(self, data: bytes, times: int) -> None:
+        """Nothing is lost or added by splitting, and nothing raises."""
+        self.assertEqual(b"".join(split(data * times)), data * times)
+        self.assertIsNone(decode_drws(data * times))
 
 
 class PropertyTests(TestCase):

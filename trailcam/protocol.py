@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from twisted.internet.address import IPv4Address
@@ -16,6 +17,7 @@ from trailcam.logs import make_logger
 from trailcam.pump import Pump
 from trailcam.session.events import Closed, CloseReason, Event, Opened, Received
 from trailcam.session.session import Session
+from trailcam.wire import pppp
 from trailcam.wire.device_id import DeviceId
 
 __all__ = ["Address", "CameraProtocol"]
@@ -24,6 +26,8 @@ Address = tuple[str, int]
 
 #: The kernel's default holds too little of what a camera sends in one go (PLATFORM).
 RECEIVE_BUFFER = 1 << 20
+#: Linux's C{UDP_GRO}, which Python has no name for: a burst is handed over in one piece.
+UDP_GRO = 104
 
 
 class CameraProtocol(DatagramProtocol):
@@ -57,13 +61,15 @@ class CameraProtocol(DatagramProtocol):
     # -- what Twisted calls ------------------------------------------------
 
     def startProtocol(self) -> None:
-        """Ask for a receive buffer that holds a burst."""
+        """Ask for a receive buffer that holds a burst, and for bursts in one piece."""
         transport_socket = getattr(self.transport, "socket", None)
         if isinstance(transport_socket, socket.socket):
             transport_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            with suppress(OSError):  # one at a time, then
+                transport_socket.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
 
     def datagramReceived(self, datagram: bytes, addr: Address) -> None:
-        """A datagram came: from the camera, or from whom we are looking for."""
+        """A datagram came, or a run of them: from the camera, or from whom we are looking for."""
         if self._pump is not None:
             if addr != self._peer:
                 self.dropped += 1
@@ -74,7 +80,8 @@ class CameraProtocol(DatagramProtocol):
                 self._turn = self._clock.callLater(0, self._take_in)
             self._arrived.append(datagram)
         elif self.stray is not None:
-            self.stray(datagram, addr)
+            for each in pppp.split(datagram):
+                self.stray(each, addr)
 
     def connectionRefused(self) -> None:
         """Nothing listens there: as good as silence, which the session notices itself."""

@@ -114,7 +114,6 @@ class FileSink(_Sink):
         self._hash = hashlib.sha256()
         self._size = 0
         self._file: io.BufferedWriter | None = None
-        self._do(0, self._open)
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -122,7 +121,8 @@ class FileSink(_Sink):
         self._block.append(data)
         self._held += len(data)
         if self._held >= BLOCK:
-            self._flush()
+            block, self._block, size, self._held = self._block, [], self._held, 0
+            self._do(size, self._write, block)
 
     def finish(self) -> Deferred[Downloaded]:
         """
@@ -130,37 +130,27 @@ class FileSink(_Sink):
 
         @return: fires when all is written; fails with L{LibraryError}.
         """
-        self._flush()
-        return self._finally(self._close)
+        return self._finally(self._close, self._block)
 
     def abort(self) -> Deferred[None]:
         """Drop it, finished or not: the file goes away."""
         return self._worker.call(self._remove)
 
-    def _flush(self) -> None:
-        if self._block:
-            block, self._block, size, self._held = self._block, [], self._held, 0
-            self._do(size, self._write, block)
-
     # -- in the worker -----------------------------------------------------
 
-    def _open(self) -> None:
-        try:
-            self._file = open(self._path, "wb")  # noqa: SIM115 (closed by the last step)
-        except OSError as error:
-            raise _explain(error, self._path) from None
-
     def _write(self, block: list[bytes]) -> None:
-        assert self._file is not None
         data = b"".join(block)
         try:
+            if self._file is None:
+                self._file = open(self._path, "wb")  # noqa: SIM115 (closed by the last step)
             self._file.write(data)
         except OSError as error:
             raise _explain(error, self._path) from None
         self._hash.update(data)
         self._size += len(data)
 
-    def _close(self) -> Downloaded:
+    def _close(self, rest: list[bytes]) -> Downloaded:
+        self._write(rest)  # together: every turn in the worker costs as much as a dozen datagrams
         assert self._file is not None
         try:
             self._file.close()

@@ -6,7 +6,7 @@ One channel of a session: a reliable, ordered stream of bytes each way
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from trailcam.errors import SendBufferFull
@@ -186,16 +186,27 @@ class ReceiveHalf:
         self.duplicates = 0
         self.refused = 0
 
-    def receive(self, index: int, data: bytes) -> list[bytes]:
+    def receive(self, indexes: tuple[int, ...], pieces: tuple[bytes, ...]) -> Sequence[bytes]:
         """
-        Take one datagram.
+        Take the data of datagrams that came one after the other.
 
         @return: what is now in order, and was not before.
         """
-        if index == self._expected and not self._paused:
-            self.acks.append(index)
-            self._expected = advance(index)
-            return [data, *self._in_order()] if self._waiting else [data]
+        first, behind = self._expected, self._expected + len(indexes)
+        if (
+            indexes == tuple(range(first, behind))
+            and behind <= 0xFFFF
+            and not (self._waiting or self._paused)
+        ):  # nearly always
+            self._expected = behind
+            self.acks += indexes
+            return pieces
+        ordered: list[bytes] = []
+        for index, data in zip(indexes, pieces, strict=True):
+            ordered += self._receive(index, data)
+        return ordered
+
+    def _receive(self, index: int, data: bytes) -> list[bytes]:
         distance = ahead(index, self._expected)
         if distance >= REACH:
             self.refused += 1
@@ -203,9 +214,9 @@ class ReceiveHalf:
         self.acks.append(index)
         if distance < 0 or index in self._waiting:
             self.duplicates += 1
-        else:
-            self._waiting[index] = data
-        return []
+            return []
+        self._waiting[index] = data
+        return [] if distance or self._paused else self._in_order()
 
     def pause(self) -> None:
         """Hold back what comes; when the buffer is full, no longer acknowledge it."""

@@ -15,7 +15,7 @@ The verbs::
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -146,23 +146,23 @@ class Session:
         self.receive_datagrams((datagram,), now)
 
     def receive_datagrams(self, datagrams: Iterable[bytes], now: float) -> None:
-        """Take several that came together: the cheap way to take many."""
+        """
+        Take several that came together: the cheap way to take many.
+
+        @param datagrams: each may be a run of them, as the kernel hands them over.
+        """
         self._now = now
-        for datagram in datagrams:
-            if self._over:
-                return
-            self._counted.received += 1
-            try:
-                value = pppp.decode(datagram)
-            except DecodeError:
-                self._counted.malformed += 1
+        for run in datagrams:
+            drws = pppp.decode_drws(run) if self._open else None
+            if drws is not None and drws[0] < CHANNELS and not self._over:
+                self._counted.received += len(drws[1])
+                self._heard_at = now
+                self._take(*drws)
                 continue
-            self._heard_at = now
-            handler = _HANDLERS.get(type(value))
-            if handler is None:
-                self._counted.ignored += 1
-            else:
-                handler(self, value)
+            for datagram in pppp.split(run):
+                if self._over:
+                    return
+                self._receive(datagram)
 
     def send(self, channel: int, data: bytes, now: float) -> None:
         """
@@ -270,20 +270,39 @@ class Session:
 
     # -- what came ---------------------------------------------------------
 
+    def _receive(self, datagram: bytes) -> None:
+        self._counted.received += 1
+        try:
+            value = pppp.decode(datagram)
+        except DecodeError:
+            self._counted.malformed += 1
+            return
+        self._heard_at = self._now
+        handler = _HANDLERS.get(type(value))
+        if handler is None:
+            self._counted.ignored += 1
+        else:
+            handler(self, value)
+
     def _receive_drw(self, drw: pppp.Drw) -> None:
         if not self._open and not self._opens(drw):
             return
-        self._quiet_since = self._now
         if drw.channel >= CHANNELS:
             # Unknown, so nobody reads it; unacknowledged it would be sent for ever.
             self._emit(pppp.DrwAck(drw.channel, (drw.index,)))
+            self._quiet_since = self._now
             self._counted.ignored += 1
             return
-        half = self._receivers[drw.channel]
-        self._deliver(drw.channel, half.receive(drw.index, drw.data))
-        if len(half.acks) >= pppp.MAX_ACK_INDEXES:
-            self._send_channel_acks(drw.channel, half)
-        elif self._ack_at is None and half.acks:
+        self._take(drw.channel, (drw.index,), (drw.data,))
+
+    def _take(self, channel: int, indexes: tuple[int, ...], pieces: tuple[bytes, ...]) -> None:
+        """Take the data of DRW that came one after the other on a channel."""
+        self._quiet_since = self._now
+        half = self._receivers[channel]
+        self._deliver(channel, half.receive(indexes, pieces))
+        while len(half.acks) >= pppp.MAX_ACK_INDEXES:
+            self._send_channel_acks(channel, half)
+        if self._ack_at is None and half.acks:
             self._ack_at = self._now + ACK_DELAY
 
     def _opens(self, drw: pppp.Drw) -> bool:
@@ -332,18 +351,30 @@ class Session:
     def _receive_close(self, _: pppp.Close) -> None:
         self._link.lose(CloseReason.PEER)
 
-    def _deliver(self, channel: int, pieces: list[bytes]) -> None:
+    def _deliver(self, channel: int, pieces: Sequence[bytes]) -> None:
+        if not pieces:
+            return
+        cost = sum(map(len, pieces)) + PIECE_COST * len(pieces)
+        if self._unread[channel] + cost > UNREAD_LIMIT:
+            pieces, cost = self._what_fits(channel, pieces)
+        self._unread[channel] += cost
+        last = self._events[-1] if self._events else None
+        if isinstance(last, _Stream) and last.channel == channel:
+            last.pieces.extend(pieces)
+        elif pieces:
+            self._events.append(_Stream(channel, list(pieces)))
+
+    def _what_fits(self, channel: int, pieces: Sequence[bytes]) -> tuple[list[bytes], int]:
+        """Drop what a channel that nobody reads cannot hold."""
+        fitting, cost = [], 0
         for piece in pieces:
-            cost = len(piece) + PIECE_COST
-            if self._unread[channel] + cost > UNREAD_LIMIT:
+            more = len(piece) + PIECE_COST
+            if self._unread[channel] + cost + more > UNREAD_LIMIT:
                 self._counted.dropped_bytes += len(piece)
-                continue
-            self._unread[channel] += cost
-            last = self._events[-1] if self._events else None
-            if isinstance(last, _Stream) and last.channel == channel:
-                last.pieces.append(piece)
             else:
-                self._events.append(_Stream(channel, [piece]))
+                fitting.append(piece)
+                cost += more
+        return fitting, cost
 
     # -- what goes ---------------------------------------------------------
 
@@ -369,14 +400,14 @@ class Session:
     def _send_acks(self) -> None:
         self._ack_at = None
         for channel, half in enumerate(self._receivers):
-            if half.acks:
+            while half.acks:
                 self._send_channel_acks(channel, half)
 
     def _send_channel_acks(self, channel: int, half: ReceiveHalf) -> None:
-        while half.acks:
-            indexes = tuple(half.acks[: pppp.MAX_ACK_INDEXES])
-            del half.acks[: pppp.MAX_ACK_INDEXES]
-            self._emit(pppp.DrwAck(channel, indexes))
+        """As many as fit into one datagram."""
+        indexes = tuple(half.acks[: pppp.MAX_ACK_INDEXES])
+        del half.acks[: pppp.MAX_ACK_INDEXES]
+        self._emit(pppp.DrwAck(channel, indexes))
         self._quiet_since = self._now
 
     def _resend(self) -> None:

@@ -35,7 +35,10 @@ __all__ = [
     "ReportSessionReady",
     "Unknown",
     "decode",
+    "decode_drws",
     "encode",
+    "encode_drw",
+    "split",
 ]
 
 MAGIC = 0xF1
@@ -51,6 +54,9 @@ _HEADER = struct.Struct(">BBH")
 _DRW = struct.Struct(">BBH")
 _DRW_START = bytes((MAGIC, DRW))
 _DRW_HEAD = struct.Struct(">HBBH")
+#: A DRW with as much data as one can have, which nearly all are: its first five bytes are these.
+_FULL_DRW = struct.Struct(f">6sH{MAX_DRW_DATA}s")
+_FULL_DRW_START = struct.pack(">HHB", MAGIC << 8 | DRW, MAX_DRW_DATA + 4, DRW_MAGIC)
 _TCP_ADDRESS = struct.Struct("<HH4s16s")  # the family is 00 02: see _decode_p2p_rdy_tcp
 
 
@@ -213,6 +219,39 @@ def decode(datagram: bytes) -> Datagram:
     decoder = _DECODERS.get(code)
     payload = datagram[4:]
     return Unknown(code, payload) if decoder is None else decoder(payload)
+
+
+def decode_drws(run: bytes) -> tuple[int, tuple[int, ...], tuple[bytes, ...]] | None:
+    """
+    Read a run of full DRW of one channel without making a L{Drw} of each: for the path that counts.
+
+    @param run: one datagram, or several that the kernel handed over in one piece.
+    @return: the channel, the indexes, and the data of each; C{None} when it is anything else.
+    """
+    if not run.startswith(_FULL_DRW_START) or len(run) % _FULL_DRW.size:
+        return None
+    starts, indexes, pieces = zip(*_FULL_DRW.iter_unpack(run), strict=True)
+    if starts.count(starts[0]) != len(starts):
+        return None
+    return starts[0][-1], indexes, pieces
+
+
+def split(run: bytes) -> list[bytes]:
+    """
+    Part what the kernel may have handed over in one piece (C{UDP_GRO}).
+
+    Such a run has datagrams of one size, the last of which may be shorter, so
+    they must all say that size. What is no such run is one datagram, as it came.
+    """
+    size = _HEADER.size + int.from_bytes(run[2:4])
+    if size >= len(run):
+        return [run]
+    parts = [run[start : start + size] for start in range(0, len(run), size)]
+    honest = all(
+        part[0] == MAGIC and _HEADER.size + int.from_bytes(part[2:4]) == len(part)
+        for part in parts
+    )
+    return parts if honest else [run]
 
 
 def encode(value: Datagram) -> bytes:
