@@ -4,7 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
+from datetime import time
 from pathlib import Path
 from unittest import mock
 from zoneinfo import ZoneInfo
@@ -17,6 +18,7 @@ from trailcam.config import CameraConfig, Config, default_library, default_state
 from trailcam.configkeys import KEYS, check_name, check_value
 from trailcam.errors import ConfigError
 from trailcam.firststeps import example
+from trailcam.schedule import Schedule
 from trailcam.target import Policy, Target
 
 #: A commented key, as the example shows it.
@@ -97,6 +99,9 @@ class MeaningTests(ConfigCase):
             password = p#ss;w%rd = x
             zone = Europe/Paris
             interval = 1.5
+            quiet = 22:00-05:30
+            jitter = 2.5
+            battery_floor = 30
             [camera Pond-2]
             interval = 0
             """,
@@ -115,9 +120,23 @@ class MeaningTests(ConfigCase):
                 "p#ss;w%rd = x",
                 ZoneInfo("Europe/Paris"),
                 90.0,
+                (),
+                (time(22), time(5, 30)),
+                150.0,
+                30,
             ),
         )
         self.assertEqual((pond.name, pond.interval), ("Pond-2", 0))
+
+    def test_schedule(self) -> None:
+        """The keys that say when make a schedule, in the station's zone, by default every hour."""
+        self.assertEqual(self.camera().schedule, Schedule(interval=3600.0, seed="garden"))
+        camera = self.camera("times = 0 6 * * *;  0 12 * * sun", "quiet = 22:00-05:30",
+                             "jitter = 2", "battery_floor = 30", "zone = Asia/Kolkata")  # fmt: skip
+        expected = Schedule(0.0, ("0 6 * * *", "0 12 * * sun"), (time(22), time(5, 30)), 120.0, 30,
+                            None, "garden")  # fmt: skip
+        self.assertEqual(camera.schedule, expected)
+        self.assertEqual(replace(camera, interval=90.0, times=()).schedule.interval, 90.0)
 
     def test_empty_value_is_the_default(self) -> None:
         """A key without a value is as good as no key."""
@@ -220,6 +239,11 @@ class RefusalTests(ConfigCase):
             "interval = -1": "interval must be a number from 0 to 43200, not '-1'",
             "interval = nan": "interval must be a number from 0 to 43200, not 'nan'",
             "interval = inf": "interval must be a number from 0 to 43200, not 'inf'",
+            "times = 0 6 * * *; 0 25 * * *": "times must be cron expressions like 0 6,18 * * *,"
+            " with ; between several, not '0 25 * * *' (bad hour)",
+            "quiet = 22-5": "quiet must be from one time to another like 22:00-05:00, not '22-5'",
+            "jitter = 1441": "jitter must be a number from 0 to 1440, not '1441'",
+            "battery_floor = 20%": "battery_floor must be a number from 0 to 100, not '20%'",
             "address = garden.local": "address must be a camera's address like 192.168.43.1 or",
             "address = 10.0.0.1:0": "address must be a camera's address",
             "interface = wlan0": "interface must be an IPv4 address like",
@@ -287,6 +311,12 @@ class RefusalTests(ConfigCase):
             self.refusal("[camera a]", "local_port = 7", "[camera b]", "local_port = 7"),
             "tap.conf, line 4: local_port 7 is taken by [camera a]; choose another",
         )
+
+    def test_two_schedules(self) -> None:
+        """It is an interval or times, whichever is first."""
+        for lines in (("interval = 5", "times = 0 6 * * *"), ("times = 0 6 * * *", "interval = 0")):
+            message = self.refusal("[camera a]", *lines)
+            self.assertRegex(message, r"^tap.conf, line [23]: give interval or times, not both$")
 
     def test_no_camera(self) -> None:
         """A station without a camera has nothing to do."""
@@ -439,7 +469,8 @@ class ExampleTests(ConfigCase):
         (self.home / "garden.password").write_text("x")
         (self.home / "garden.password").chmod(0o600)
         plain = parse(example(), str(self.home / "tap.conf"))
-        samples = {"address", "interface", "broadcast", "local_port", "password_file", "zone"}
+        samples = {"address", "interface", "broadcast", "local_port", "password_file", "zone",
+                   "times", "quiet"}  # fmt: skip
         for _, key, value in self.keys():
             text = example().replace(f"\n#{key} = {value}", f"\n{key} = {value}")
             self.assertNotEqual(text, example())

@@ -32,7 +32,7 @@ __all__ = ["CHECKS", "PACKAGES", "Check", "Finding", "Station", "Status"]
 
 #: What trailcam cannot do without, as in C{setup.cfg}.
 PACKAGES = ("twisted", "zope.interface", "automat", "attrs", "cryptography", "ifaddr", "pillow",
-            "av", "rich", "dpkt", "tzdata")  # fmt: skip
+            "av", "rich", "dpkt", "cronsim", "tzdata")  # fmt: skip
 
 #: Less than this many bytes free deserves a warning.
 LITTLE_SPACE = 10**9

@@ -19,12 +19,13 @@ from configparser import (
     ParsingError,
 )
 from dataclasses import dataclass, field, fields
-from datetime import tzinfo
+from datetime import time, tzinfo
 from pathlib import Path
 from typing import Any
 
 from trailcam.configkeys import KEYS, check_name, check_value, suggestion
 from trailcam.errors import ConfigError
+from trailcam.schedule import Schedule
 from trailcam.target import Policy, Target
 
 __all__ = ["CameraConfig", "Config", "default_library", "default_state", "load", "parse"]
@@ -43,7 +44,12 @@ class CameraConfig:
     @ivar user: the name it is logged in with.
     @ivar password: the password to it.
     @ivar zone: the time zone of its clock; C{None} for the station's.
-    @ivar interval: seconds from one sync to the next; 0 for only one, at the start.
+    @ivar interval: seconds from one visit to the next; 0 for only one, at the start. It does
+        not count where there are C{times}.
+    @ivar times: cron expressions, in the station's zone.
+    @ivar quiet: from when to when no visit begins.
+    @ivar jitter: seconds by which a visit may begin late.
+    @ivar battery_floor: percent below which visits are rarer; 0 for never.
     """
 
     name: str
@@ -52,6 +58,26 @@ class CameraConfig:
     password: str = field(default="admin", repr=False)
     zone: tzinfo | None = None
     interval: float = 3600.0
+    times: tuple[str, ...] = ()
+    quiet: tuple[time, time] | None = None
+    jitter: float = 0.0
+    battery_floor: int = 0
+
+    @property
+    def schedule(self) -> Schedule:
+        """
+        When to visit it.
+
+        @raise ConfigError: when it is none, which L{load} has made sure of.
+        """
+        return Schedule(
+            0.0 if self.times else self.interval,
+            self.times,
+            self.quiet,
+            self.jitter,
+            self.battery_floor,
+            seed=self.name,
+        )
 
 
 @dataclass(frozen=True)
@@ -213,8 +239,10 @@ def _camera(source: _Source, section: str, name: str) -> CameraConfig:
     values = source.values(section, "camera")
     host, port = values.pop("address", (None, None))
     where = {one.name: values.pop(one.name) for one in fields(Target) if one.name in values}
-    if "interval" in values:
-        values["interval"] *= 60
+    if "interval" in values and "times" in values:
+        raise source.wrong(source.line(section, "times"), "give interval or times, not both")
+    for minutes in {"interval", "jitter"} & set(values):
+        values[minutes] *= 60
     if "password_file" in values:
         if "password" in values:
             message = "give password or password_file, not both"

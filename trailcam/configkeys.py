@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trailcam.errors import ConfigError
+from trailcam.schedule import parse_quiet, parse_times
 from trailcam.target import parse_address
 
 __all__ = ["KEYS", "check_name", "check_value", "suggestion"]
@@ -122,6 +123,10 @@ KEYS: Mapping[str, Mapping[str, Reader]] = {
         "password_file": _path,
         "zone": _zone,
         "interval": _number(0, 43200),
+        "times": parse_times,
+        "quiet": parse_quiet,
+        "jitter": _number(0, 1440),
+        "battery_floor": _number(0, 100, int),
     },
 }
 

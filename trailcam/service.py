@@ -268,12 +268,11 @@ class Options(usage.Options):
             if not 0 < self["local-port"] < 65536:
                 raise usage.UsageError("--local-port must be a number from 1 to 65535")
             target = replace(target, local_port=self["local-port"])
-        interval = camera.interval
         if self["interval"] is not None:
             if not 0 <= self["interval"] <= 43200:
                 raise usage.UsageError("--interval must be a number of minutes from 0 to 43200")
-            interval = self["interval"] * 60
-        return replace(camera, target=target, interval=interval)
+            camera = replace(camera, interval=self["interval"] * 60, times=())
+        return replace(camera, target=target)
 
 
 def make_station(reactor: Any, config: Config) -> MultiService:
