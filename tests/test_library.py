@@ -28,7 +28,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 from trailcam.commands import MediaFile
 from trailcam.errors import DamagedTransfer, LibraryError
 from trailcam.library import Library, RescanReport, Source, StoredFile, files
-from trailcam.library.index import Index
+from trailcam.library.index import VERSION, Index
 
 CAMERA = Source("C6:00:00:00:00:01", "garden", ZoneInfo("Europe/Berlin"))
 PHOTO = MediaFile(0, 100, 318, 0, 3361310203, 1766527938)
@@ -453,7 +453,7 @@ class RecoveryTests(LibraryCase):
         error = await self.assertFailure(opening, LibraryError)
         self.assertIn("update trailcam", str(error))
         with closing(sqlite3.connect(index)) as connection:
-            connection.execute("PRAGMA user_version = 1")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
         await self.library.open()
 
     async def test_moved_folder(self) -> None:

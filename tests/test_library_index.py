@@ -106,7 +106,7 @@ class IndexTests(IndexCase):
         """The zone, the wall clock and UTC are all in the database, for others to read."""
         index = self.index()
         index.add([self.stored(MediaFile(0, 100, 1, 0, 5, 1766527938))])
-        row = index._cursor.execute("SELECT wall, utc, utc_offset, zone FROM media").fetchone()
+        row = index.cursor.execute("SELECT wall, utc, utc_offset, zone FROM media").fetchone()
         self.assertEqual(
             row, ("2025-12-23T22:12:18", "2025-12-23T21:12:18Z", 3600, "Europe/Berlin")
         )
@@ -120,7 +120,7 @@ class IndexTests(IndexCase):
             """Shows the plan of what is asked."""
 
             def execute(self, sql: str, parameters: Any) -> None:
-                plan = index._cursor.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()
+                plan = index.cursor.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()
                 seen.extend(plan)
 
             def fetchone(self) -> None:

@@ -1,8 +1,9 @@
 """
 The index: what was ever brought home, and where it is. SQLite, synchronous.
 
-The files are the truth, and the index can be made from them again; only that
-a file was deleted on purpose is known to the index alone.
+The files are the truth, and the index can be made from them again; only what
+was deleted on purpose, here or on the card, and the visits are known to the
+index alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,19 +49,45 @@ _MIGRATIONS = (
     );
     CREATE INDEX media_utc ON media (utc);
     """,
+    # 2: visits, and what was deleted from the card.
+    """
+    ALTER TABLE media ADD COLUMN deleted TEXT;
+    CREATE TABLE visits (
+        id INTEGER PRIMARY KEY,
+        camera TEXT NOT NULL,
+        began TEXT NOT NULL,
+        ended TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        why TEXT,
+        phases TEXT NOT NULL,
+        awake REAL NOT NULL,
+        transferring REAL NOT NULL,
+        bytes INTEGER NOT NULL,
+        new INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        battery INTEGER,
+        card_free_mb INTEGER,
+        temperature REAL,
+        clock_drift REAL
+    );
+    CREATE INDEX visits_camera ON visits (camera);
+    """,
 )
 #: The C{user_version} that this program writes.
 VERSION = len(_MIGRATIONS)
 
 _COLUMNS = (
     "device_id, media_id, media_time, directory, number, file_type, duration_ms,"
-    " wall, utc, utc_offset, zone, path, size, sha256, fetched_at"
+    " wall, utc, utc_offset, zone, path, size, sha256, fetched_at, deleted"
 )
 _ADD = f"""
-    INSERT INTO media ({_COLUMNS}) VALUES ({", ".join("?" * 15)})
+    INSERT INTO media ({_COLUMNS}) VALUES ({", ".join("?" * 16)})
     ON CONFLICT (
         device_id, COALESCE(media_id, -1), COALESCE(media_time, -1), directory, number, file_type
-    ) DO UPDATE SET ({_COLUMNS}) = ({", ".join(f"excluded.{c}" for c in _COLUMNS.split(", "))})
+    ) DO UPDATE SET ({_COLUMNS}) = (
+        {", ".join(f"excluded.{c}" for c in _COLUMNS.split(", ")[:-1])},
+        COALESCE(excluded.deleted, deleted)
+    )
 """
 _WHICH = """
     device_id = ? AND COALESCE(media_id, -1) = COALESCE(?, -1)
@@ -87,11 +114,12 @@ class Index:
     """
     The index, within one transaction.
 
+    @ivar cursor: of the transaction.
     @ivar root: the library, which the paths in the index are relative to.
     """
 
     def __init__(self, cursor: Cursor, root: Path) -> None:
-        self._cursor = cursor
+        self.cursor = cursor
         self.root = root
 
     def known(self, device_id: str, file: MediaFile) -> str | None:
@@ -101,13 +129,13 @@ class Index:
         @param file: as L{trailcam.library.records.normal} leaves it.
         """
         which = identity(device_id, file)
-        self._cursor.execute(f"SELECT path FROM media WHERE {_WHICH}", which)
-        row = self._cursor.fetchone()
+        self.cursor.execute(f"SELECT path FROM media WHERE {_WHICH}", which)
+        row = self.cursor.fetchone()
         return None if row is None else str(row[0])
 
     def add(self, files: Iterable[StoredFile]) -> None:
-        """Write down files; one that is known is replaced."""
-        self._cursor.executemany(_ADD, [self._row(file) for file in files])
+        """Write down files; one that is known is replaced, but stays deleted on the card."""
+        self.cursor.executemany(_ADD, [self._row(file) for file in files])
 
     def rows(
         self, device_id: str | None = None, limit: int = -1, offset: int = 0
@@ -118,21 +146,31 @@ class Index:
         @param limit: at most so many; below 0 for all.
         @param offset: leave out so many.
         """
-        self._cursor.execute(
+        self.cursor.execute(
             f"SELECT {_COLUMNS} FROM media WHERE ? IS NULL OR device_id = ?"
             " ORDER BY utc DESC, id DESC LIMIT ? OFFSET ?",
             (device_id, device_id, limit, offset),
         )
-        return [self._stored(row) for row in self._cursor.fetchall()]
+        return [self._stored(row) for row in self.cursor.fetchall()]
 
     def paths(self) -> set[str]:
         """Where all the files are, or were; relative."""
-        self._cursor.execute("SELECT path FROM media")
-        return {path for (path,) in self._cursor.fetchall()}
+        self.cursor.execute("SELECT path FROM media")
+        return {path for (path,) in self.cursor.fetchall()}
 
     def forget(self, device_id: str, file: MediaFile) -> None:
         """As if the file had never been brought home."""
-        self._cursor.execute(f"DELETE FROM media WHERE {_WHICH}", identity(device_id, file))
+        self.cursor.execute(f"DELETE FROM media WHERE {_WHICH}", identity(device_id, file))
+
+    def mark_deleted(self, device_id: str, file: MediaFile, when: datetime) -> None:
+        """
+        Write down that a file was deleted from the card; one that is not known stays so.
+
+        @param when: aware.
+        """
+        which = identity(device_id, file)
+        utc = when.astimezone(UTC).strftime(_UTC)
+        self.cursor.execute(f"UPDATE media SET deleted = ? WHERE {_WHICH}", (utc, *which))
 
     def _row(self, stored: StoredFile) -> tuple[object, ...]:
         file, taken = stored.file, stored.taken
@@ -147,11 +185,12 @@ class Index:
             stored.size,
             stored.sha256,
             stored.fetched_at.strftime(_UTC),
+            stored.deleted and stored.deleted.strftime(_UTC),
         )
 
     def _stored(self, row: Sequence[Any]) -> StoredFile:
         (device_id, media_id, media_time, directory, number, file_type, duration_ms,
-         wall, _, offset, zone, path, size, sha256, fetched_at) = row  # fmt: skip
+         wall, _, offset, zone, path, size, sha256, fetched_at, deleted) = row  # fmt: skip
         return StoredFile(
             device_id,
             MediaFile(file_type, directory, number, duration_ms, media_id, media_time),
@@ -160,6 +199,7 @@ class Index:
             size,
             sha256,
             datetime.fromisoformat(fetched_at),
+            datetime.fromisoformat(deleted) if deleted else None,
         )
 
 
@@ -200,6 +240,7 @@ def _migrate(path: Path) -> None:
         if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("quick_check found damage")
         connection.execute(f"SELECT {_COLUMNS} FROM media LIMIT 1")
+        connection.execute("SELECT camera FROM visits LIMIT 1")
 
 
 def _set_aside(path: Path, now: datetime) -> Path:

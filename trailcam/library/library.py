@@ -26,6 +26,7 @@ from trailcam.library.folders import Found
 from trailcam.library.index import Index
 from trailcam.library.records import RescanReport, Source, StoredFile, identity, normal
 from trailcam.library.shelf import Arrival, Shelf
+from trailcam.library.visits import Visit, newest_visits, record_visit
 from trailcam.logs import make_logger
 from trailcam.worker import InlineWorker, ThreadWorker, Worker
 
@@ -138,6 +139,31 @@ class Library:
         """Let a file that was deleted be missing again."""
         return self._run(self._forget, source, file)
 
+    def mark_deleted(self, file: StoredFile, when: datetime) -> Deferred[None]:
+        """
+        Remember that a file was deleted from the camera's card; it stays known, and here.
+
+        @param when: aware.
+        """
+        return self._run(self._mark_deleted, file, when)
+
+    def record_visit(self, visit: Visit) -> Deferred[None]:
+        """Remember a visit; of each camera the newest 10000 are kept."""
+        return self._run(self._record_visit, visit)
+
+    def visits(self, camera: str | None = None, limit: int = 100) -> Deferred[list[Visit]]:
+        """
+        The visits that were recorded, the latest recorded first.
+
+        @param camera: the name of one; C{None} for all.
+        @param limit: at most so many; below 0 for all.
+        """
+        return self._run(self._visits, camera, limit)
+
+    def last_visit(self, camera: str) -> Deferred[Visit | None]:
+        """The visit to a camera that was recorded last, however it ended."""
+        return self._run(self._last_visit, camera)
+
     def _run(
         self,
         function: Callable[Arguments, Awaitable[Result]],
@@ -220,6 +246,18 @@ class Library:
 
     async def _forget(self, source: Source, file: MediaFile) -> None:
         await self._index.write(Index.forget, source.device_id, normal(file))
+
+    async def _mark_deleted(self, file: StoredFile, when: datetime) -> None:
+        await self._index.write(Index.mark_deleted, file.device_id, file.file, when)
+
+    async def _record_visit(self, visit: Visit) -> None:
+        await self._index.write(record_visit, visit)
+
+    async def _visits(self, camera: str | None, limit: int) -> list[Visit]:
+        return await self._index.read(newest_visits, camera, limit)
+
+    async def _last_visit(self, camera: str) -> Visit | None:
+        return next(iter(await self._visits(camera, 1)), None)
 
     async def _compare(self, clean: bool) -> RescanReport:
         known = await self._index.read(Index.paths)

@@ -52,6 +52,7 @@ class StoredFile:
     @ivar size: in bytes.
     @ivar sha256: of its bytes, in hexadecimal.
     @ivar fetched_at: when it came here; aware, UTC.
+    @ivar deleted: when it was deleted from the camera's card, by us; aware, UTC.
     """
 
     device_id: str
@@ -61,6 +62,7 @@ class StoredFile:
     size: int
     sha256: str
     fetched_at: datetime
+    deleted: datetime | None = None
 
     @property
     def identity(self) -> Identity:
