@@ -190,6 +190,23 @@ class UnusableTests(SyncTestCase):
         self.assertEqual(self.finish(first).status, 130)
 
 
+class InUseTests(SyncTestCase):
+    """Two programs and one camera."""
+
+    def test_who_holds_it(self) -> None:
+        """The second says who is talking to the camera, and does not disturb; later it may."""
+        simulator = self.simulator("--photos", "1")
+        first = self.start("live", simulator.camera, "--output", str(self.home / "live.mp4"))
+        first.err_line("logged in")
+        for camera in (simulator.camera, "127.0.0.1"):
+            second = self.run_trailcam("info", camera, "--json")
+            self.assert_complains(second, 3, f"in use by process {first.pid} (")
+        self.assertEqual(len(simulator.sources), 1)
+        first.send(signal.SIGINT)
+        self.finish(first)
+        self.assertEqual(self.run_trailcam("info", simulator.camera).status, 0)
+
+
 class StateTests(SyncTestCase):
     """A state folder that cannot be used."""
 

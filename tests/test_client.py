@@ -200,6 +200,7 @@ class ComingTests(ClientTestCase):
             never.addCallback(lambda _, first=first: first.login())
             stage.wait(step / 1000)
             process.kill()
+            first._connector.release()  # a lock ends with its process
             second = stage.guest(state=state)
             self.assertEqual(stage.run(second.info()).battery_percent, 80)
             self.assertEqual(set(stage.fake.sources), {second.local_port}, f"{step} ms")

@@ -23,7 +23,8 @@ from twisted.trial.unittest import TestCase
 
 from tests.support import GARDEN, Process, Stage, kind_of, losing, story
 from trailcam.connector import Connector
-from trailcam.errors import CameraLost, ConfigError, NoCameraAnswered, TrailcamError
+from trailcam.errors import CameraBusy, CameraLost, ConfigError, NoCameraAnswered, TrailcamError
+from trailcam.locks import CameraLocks
 from trailcam.portmemory import PortMemory, Remembered
 from trailcam.protocol import CameraProtocol
 from trailcam.session.events import CloseReason
@@ -272,6 +273,84 @@ class RememberedPortTests(ConnectorTestCase):
         self.assertEqual(self.remembered(), one.local_port)
         self.assertEqual(self.memory.recall("stream").port, two.local_port)  # type: ignore[union-attr]
         self.stage.run(gatherResults([one.close(), two.close(), other.stop()]))
+        self.settle()
+
+
+class HeldTests(ConnectorTestCase):
+    """A camera that another program is talking to."""
+
+    def held_connector(self, target: Target, policy: Policy | None = None) -> Connector:
+        """A program of its own, with the same state folder."""
+        return Connector(
+            self.network, target, policy or Policy(), self.memory, InlineWorker(),
+            locks=CameraLocks(self.state),
+        )  # fmt: skip
+
+    def test_who(self) -> None:
+        """Called by name, by address, without a port, or searched for: the second hears who."""
+        first = self.held_connector(GARDEN)
+        protocol = self.connect(first)
+        self.network.sent.clear()
+        others = (GARDEN, Target("127.0.0.1", CAMERA_PORT), Target("127.0.0.1"),
+                  Target(broadcast="127.0.0.1"), Target("127.0.0.1", name="pond"))  # fmt: skip
+        for target in others:
+            error = self.failureResultOf(self.held_connector(target).connect(Listener())).value
+            self.assertIsInstance(error, CameraBusy)
+            self.assertIn(f"is in use by process {os.getpid()}", str(error))
+        self.assertEqual(self.network.sent, [], "not a datagram disturbed the camera")
+        self.stage.run(protocol.close())
+        self.successResultOf(first.release())
+        for target in others:
+            connector = self.held_connector(target)
+            self.stage.run(self.connect(connector).close())
+            self.successResultOf(connector.release())
+        self.settle()
+
+    def test_found_to_be_held(self) -> None:
+        """One that turns out to be somebody's only when it answers."""
+        self.stage = Stage(firewall=Firewall.OFF)
+        self.network = self.stage.network
+        first = self.held_connector(GARDEN)
+        protocol = self.connect(first)
+        second = Connector(
+            self.network, Target("127.0.0.1"), Policy(), None, InlineWorker(),
+            locks=CameraLocks(self.state),
+        )  # fmt: skip
+        self.assertRaises(CameraBusy, self.stage.run, second.connect(Listener()))
+        self.stage.run(protocol.close())
+        first.release()
+        self.settle()
+
+    def test_given_back(self) -> None:
+        """Who did not get through, or gave up, holds nothing."""
+        self.stage.run(self.fake.switch_off())
+        hasty = self.held_connector(GARDEN, Policy(pauses=(), discovery=0.5))
+        self.assertRaises(NoCameraAnswered, self.stage.run, hasty.connect(Listener()))
+        connecting = self.held_connector(GARDEN).connect(Listener())
+        self.stage.wait(2)
+        connecting.cancel()
+        self.assertRaises(CancelledError, self.stage.run, connecting)
+        self.fake.switch_on()
+        connector = self.held_connector(GARDEN)
+        self.stage.run(self.connect(connector).close())
+        connector.release()
+        self.settle()
+
+    def test_beyond_another_interface(self) -> None:
+        """All cameras have the same address: beyond another interface it is another camera."""
+        near = CameraLocks(self.state)
+        near.hold("192.168.43.1:40611")
+        far = self.held_connector(Target("192.168.43.1", interface="127.0.0.1"),
+                                  Policy(pauses=(), discovery=0.5))  # fmt: skip
+        self.assertRaises(NoCameraAnswered, self.stage.run, far.connect(Listener()))
+        near.release()
+        self.settle()
+
+    def test_state_is_a_file(self) -> None:
+        """Where nothing can be locked, the connection comes about all the same."""
+        Path(self.state).write_text("")
+        connector = self.held_connector(GARDEN)
+        self.stage.run(self.connect(connector).close())
         self.settle()
 
 

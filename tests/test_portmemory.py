@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
 from pathlib import Path
 from unittest import mock
 
@@ -88,6 +89,19 @@ class PortMemoryTests(TestCase):
                 self.assertRaises(OSError, self.memory.remember, "garden", Remembered(5000))
             self.assertEqual(self.memory.recall("garden"), Remembered(49152))
             self.assertEqual(os.listdir(self.state / "ports"), ["garden.json"])
+
+    def test_crumbs_of_the_dead(self) -> None:
+        """What a program that was killed left is deleted, and nothing of one that is writing."""
+        folder = self.state / "ports"
+        folder.mkdir(parents=True)
+        with subprocess.Popen(["true"]) as dead:
+            pass
+        names = [f"garden.{pid}.part" for pid in (dead.pid, 10**30, os.getppid(), 1)]
+        names += [f"pond.{dead.pid}.part", "garden.old.part"]
+        for name in names:
+            (folder / name).touch()
+        self.memory.remember("garden", Remembered(49152))
+        self.assertEqual(set(os.listdir(folder)), {"garden.json", *names[2:]})
 
     def test_synced_before_it_is_named(self) -> None:
         """Bytes first, then the name, then the folder: a power cut finds the old or the new."""

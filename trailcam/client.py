@@ -38,6 +38,7 @@ from trailcam.commands import (
 from trailcam.connector import Connector
 from trailcam.errors import CameraLost
 from trailcam.fetching import Fetcher, Outcomes
+from trailcam.locks import CameraLocks
 from trailcam.playback import LiveFrames
 from trailcam.portmemory import PortMemory
 from trailcam.presence import TRIES, Presence
@@ -61,8 +62,9 @@ class Camera:
     port: whoever asks for something meanwhile waits for it. Errors are those
     of L{trailcam.errors}: a refused login is L{LoginRefused}, an error result
     L{CommandFailed <trailcam.errors.CommandFailed>}, a lost session
-    L{CameraLost}, and nobody there L{NoCameraAnswered
-    <trailcam.errors.NoCameraAnswered>}.
+    L{CameraLost}, nobody there L{NoCameraAnswered
+    <trailcam.errors.NoCameraAnswered>}, and a camera that another program is
+    talking to L{CameraBusy <trailcam.errors.CameraBusy>}.
 
     @ivar target: which camera it is.
     """
@@ -84,14 +86,16 @@ class Camera:
         @param reactor: provides L{ICameraReactor <trailcam.interfaces.ICameraReactor>}, and
             threads unless C{worker} is given.
         @param zone: the camera's time zone; C{None} for the station's.
-        @param state: the folder where the source port is remembered; C{None}: not at all.
+        @param state: the folder where the source port is remembered, and where programs see
+            that the camera is in use; C{None}: neither.
         @param worker: does what touches the disk.
         @param wall_clock: the time in seconds since 1970, in UTC.
         """
         self.target = target
         policy, worker = policy or Policy(), worker or ThreadWorker(reactor)
         memory = PortMemory(state) if state is not None else None
-        self._connector = Connector(reactor, target, policy, memory, worker)
+        locks = CameraLocks(state) if state is not None else None
+        self._connector = Connector(reactor, target, policy, memory, worker, locks=locks)
         self._presence = Presence(
             reactor, self._connector, policy, (user, password), zone, wall_clock
         )

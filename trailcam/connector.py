@@ -11,14 +11,16 @@ import errno
 from collections.abc import Callable
 from typing import cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.defer import TimeoutError as TwistedTimeout
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
 
 from trailcam.discovery import Found, first_answer, plan
 from trailcam.errors import ConfigError, NoCameraAnswered
 from trailcam.interfaces import ICameraReactor, LinkListener
+from trailcam.locks import CameraLocks
 from trailcam.logs import make_logger
 from trailcam.portmemory import PortMemory, Remembered
 from trailcam.protocol import CameraProtocol
@@ -46,9 +48,11 @@ class Connector:
         memory: PortMemory | None,
         worker: Worker,
         make_protocol: Callable[[ICameraReactor], CameraProtocol] = CameraProtocol,
+        locks: CameraLocks | None = None,
     ) -> None:
         """
         @param memory: where the port is remembered; C{None} to remember it in this object only.
+        @param locks: keep other programs away from the camera until L{release}.
         @param worker: does what touches the disk.
         """
         self._reactor = reactor
@@ -57,6 +61,7 @@ class Connector:
         self._memory = memory
         self._worker = worker
         self._make_protocol = make_protocol
+        self._locks = locks
         self._known: Remembered | None = None
         self._recalled = memory is None
         self._written: Remembered | None = None
@@ -73,9 +78,21 @@ class Connector:
 
         @param listener: hears of the session once it stands.
         @param total: seconds for all attempts; C{None} for the policy's.
-        @return: fires with the protocol; fails with L{NoCameraAnswered}. May be cancelled.
+        @return: fires with the protocol, and the camera is ours until L{release}; fails with
+            L{NoCameraAnswered}, and with L{CameraBusy <trailcam.errors.CameraBusy>} when it is
+            another program's. May be cancelled.
         """
-        return Deferred.fromCoroutine(self._connect(listener, total or self._policy.total))
+
+        def failed(failure: Failure) -> Failure:
+            self.release()
+            return failure
+
+        connecting = self._connect(listener, total or self._policy.total)
+        return Deferred.fromCoroutine(connecting).addErrback(failed)
+
+    def release(self) -> Deferred[None]:
+        """Let other programs talk to the camera."""
+        return succeed(None) if self._locks is None else self._worker.call(self._locks.release)
 
     @property
     def remembered(self) -> bool:
@@ -83,7 +100,11 @@ class Connector:
         return self.local_port == self._before != 0
 
     async def _connect(self, listener: LinkListener, total: float) -> CameraProtocol:
+        if self.target.key != "any":
+            await self._hold(self.target.key)
         await self._recall()
+        if self._known is not None and self._known.address is not None:
+            await self._hold(_label(self._known.address))
         self._before = self._known.port if self._known else 0
         began = self._reactor.seconds()
         deadline = began + total
@@ -112,6 +133,7 @@ class Connector:
             where = plan(self.target, self._known.address if self._known else None)
             self.log.debug("{plan}", plan=str(where))
             found = await first_answer(self._reactor, protocol, where, self._time_left(deadline))
+            await self._hold(_label(found.address))
             # A timeout of its own: a camera that talks, but never accepts, is not silent.
             opening = protocol.open(found.address, found.device_id, self._policy.silence, listener,
                                     ready=found.ready)  # fmt: skip
@@ -131,6 +153,17 @@ class Connector:
 
     def _time_left(self, deadline: float) -> float:
         return max(0.1, min(self._policy.discovery, deadline - self._reactor.seconds()))
+
+    async def _hold(self, key: str) -> None:
+        """Keep other programs away from the camera that has this name or address."""
+        if self._locks is None:
+            return
+        if self.target.interface:  # beyond another one, another camera may have this address
+            key += f" beyond {self.target.interface}"
+        try:
+            await self._worker.call(self._locks.hold, key)
+        except OSError as error:  # the port memory, which is in the same folder, says more
+            self.log.debug("cannot lock the camera: {error}", error=_reason(error))
 
     # -- the port ----------------------------------------------------------
 
@@ -229,7 +262,8 @@ class Connector:
         if self._memory is None or what == self._written:
             return
         try:
-            for key in self.target.keys(what.address):
+            # What is recalled first is written last: once it is there, so are the others.
+            for key in reversed(self.target.keys(what.address)):
                 await self._worker.call(self._memory.remember, key, what)
             self._written = what
         except OSError as error:
@@ -247,6 +281,10 @@ class Connector:
                 folder=str(cast(PortMemory, self._memory).folder),
                 error=_reason(error),
             )
+
+
+def _label(address: tuple[str, int]) -> str:
+    return f"{address[0]}:{address[1]}"
 
 
 def _is_taken(error: CannotListenError) -> bool:

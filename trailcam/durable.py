@@ -1,16 +1,26 @@
-"""Small files that a power cut leaves whole: the old one or the new one."""
+"""Small files: their names, and how a power cut leaves the old one whole, or the new one."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import re
+from hashlib import sha256
 from pathlib import Path
 
-__all__ = ["sync_folder", "write_whole"]
+__all__ = ["safe_name", "sync_folder", "write_whole"]
 
 #: How file systems say that they cannot do it for folders.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
+
+
+def safe_name(key: str) -> str:
+    """A file name of any text: readable where it can be, and never that of another text."""
+    safe = re.sub(r"[^A-Za-z0-9.-]", "_", key)[:48].lstrip(".")
+    if safe != key:
+        safe += "-" + sha256(key.encode()).hexdigest()[:8]
+    return safe
 
 
 def sync_folder(folder: Path) -> None:

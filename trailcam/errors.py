@@ -9,6 +9,7 @@ C{exit_status} is what the command line ends with.
 from __future__ import annotations
 
 __all__ = [
+    "CameraBusy",
     "CameraLost",
     "CommandFailed",
     "ConfigError",
@@ -49,6 +50,12 @@ class ConfigError(TrailcamError):
 
 class NoCameraAnswered(TrailcamError):
     """Nothing answered within the time allowed."""
+
+    exit_status = 3
+
+
+class CameraBusy(TrailcamError):
+    """Another program, or another part of this one, is talking to the camera."""
 
     exit_status = 3
 

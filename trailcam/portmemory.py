@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
-from trailcam.durable import write_whole
+from trailcam.durable import safe_name, write_whole
 
 __all__ = ["PortMemory", "Remembered"]
 
@@ -83,16 +81,30 @@ class PortMemory:
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(key)
+        self._tidy(path)
         # Several programs may write it: each beside the others.
         part = path.with_suffix(f".{os.getpid()}.part")
         write_whole(path, json.dumps(entry).encode() + b"\n", part)
 
+    def _tidy(self, path: Path) -> None:
+        """Delete what programs that were killed have left beside a file."""
+        for part in self.folder.glob(f"{path.stem}.*.part"):
+            writer = part.suffixes[-2].removeprefix(".")
+            if writer.isdecimal() and not _is_running(int(writer)):
+                part.unlink(missing_ok=True)
+
     def _path(self, key: str) -> Path:
-        """A file name of any key: readable where it can be, and never somebody else's."""
-        safe = re.sub(r"[^A-Za-z0-9.-]", "_", key)[:48].lstrip(".")
-        if safe != key:
-            safe += "-" + sha256(key.encode()).hexdigest()[:8]
-        return self.folder / f"{safe}.json"
+        return self.folder / f"{safe_name(key)}.json"
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
 
 
 def _is_host(value: Any) -> bool:

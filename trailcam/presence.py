@@ -120,6 +120,7 @@ class Presence:
             attempt.cancel()
             await over
         await self._hang_up()
+        await self.connector.release()
 
     async def _hang_up(self) -> None:
         conversation, self._conversation = self._conversation, None
@@ -200,6 +201,7 @@ class Presence:
         waiting, self._waiting = self._waiting, []
         if isinstance(result, Failure):
             self.wanted = False
+            self.connector.release()
             self.log.debug("not back: {why}", why=result.getErrorMessage())
         for deferred in waiting:
             if deferred.called:

@@ -9,7 +9,6 @@ is here.
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import sqlite3
@@ -21,6 +20,7 @@ from pathlib import Path
 from trailcam.durable import sync_folder, write_whole
 from trailcam.errors import DamagedTransfer, LibraryError
 from trailcam.library.names import MediaName, file_name
+from trailcam.locks import FileLock, Held
 
 __all__ = [
     "STATE",
@@ -173,8 +173,7 @@ class FolderLock:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._path = root / STATE / "lock"
-        self._descriptor: int | None = None
+        self._lock = FileLock(root / STATE / "lock")
 
     def acquire(self) -> None:
         """
@@ -182,22 +181,12 @@ class FolderLock:
 
         @raise LibraryError: when another program has it.
         """
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()}\n".encode())
-        except BlockingIOError:
-            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-            os.close(descriptor)
+            self._lock.acquire()
+        except Held as held:
             raise LibraryError(
-                f"library {self.root} is in use by process {holder or 'unknown'};"
-                " stop it or use another folder"
+                f"library {self.root} is in use by {held.holder}; stop it or use another folder"
             ) from None
-        except OSError:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
 
     def check(self) -> None:
         """
@@ -206,17 +195,15 @@ class FolderLock:
         @raise LibraryError: when its disk was unplugged, so that what is
             written now would go elsewhere.
         """
-        if self._descriptor is None:
+        if self._lock.descriptor is None:
             raise LibraryError(f"library {self.root} is not open")
         try:
-            same = os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+            same = os.path.samestat(os.fstat(self._lock.descriptor), self._lock.path.stat())
         except FileNotFoundError:
             same = False
         if not same:
             raise LibraryError(f"library {self.root} has vanished: is its disk still there?")
 
     def release(self) -> None:
-        """Give it back; the file stays, for to remove it would race with the next."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Give it back."""
+        self._lock.release()

@@ -1,0 +1,112 @@
+"""
+Locks that end with the process that holds them, and say who it is: so that no
+two programs use one library, or quarrel over one camera.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from pathlib import Path
+
+from trailcam.durable import safe_name
+from trailcam.errors import CameraBusy
+
+__all__ = ["CameraLocks", "FileLock", "Held"]
+
+
+class Held(Exception):
+    """
+    Somebody else has it.
+
+    @ivar holder: who: C{"process 1234 (twistd)"}.
+    """
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(holder)
+        self.holder = holder
+
+
+class FileLock:
+    """
+    A lock on a file, which says who holds it.
+
+    The file stays when the lock is given back: to remove it would race with the next.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """
+        Take it.
+
+        @raise Held: when somebody else has it: another process, or another part of this one.
+        @raise OSError: when the file cannot be used.
+        """
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()} {Path(sys.argv[0]).name[:40]}\n".encode())
+        except BlockingIOError:
+            raise Held(_read_holder(descriptor)) from None
+        else:
+            self.descriptor, descriptor = descriptor, -1
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def release(self) -> None:
+        """Give it back."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+
+class CameraLocks:
+    """
+    Which cameras are this program's for the time being: one lock for each name of one.
+
+    Its methods block, briefly.
+
+    @ivar folder: where the locks are, in the state folder.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.folder = state / "locks"
+        self._held: dict[str, FileLock] = {}
+
+    def hold(self, key: str) -> None:
+        """
+        Let nobody else talk to a camera until L{release}.
+
+        @param key: its name or address.
+        @raise CameraBusy: when somebody else does.
+        @raise OSError: when the state folder cannot be used.
+        """
+        if key in self._held:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / f"{safe_name(key)}.lock")
+        try:
+            lock.acquire()
+        except Held as held:
+            raise CameraBusy(
+                f"the camera {key} is in use by {held.holder}: wait until it is done, or stop it"
+            ) from None
+        self._held[key] = lock
+
+    def release(self) -> None:
+        """Others may, again."""
+        for lock in self._held.values():
+            lock.release()
+        self._held.clear()
+
+
+def _read_holder(descriptor: int) -> str:
+    text = os.pread(descriptor, 100, 0).decode("ascii", "replace").strip()
+    pid, _, program = "".join(sign for sign in text if sign.isprintable()).partition(" ")
+    return f"process {pid or 'unknown'}" + (f" ({program})" if program else "")
