@@ -23,28 +23,32 @@ HOUSE = (
     # The ground: what everybody may know.
     "_version trailcam errors target",
     # Bytes to values and back.
-    "wire wire.device_id wire.pppp wire.artemis wire.cipher wire.media",
+    "wire wire.device_id wire.pppp wire.artemis wire.cipher wire.media wire.wakeup",
     # The state of a session.
     "session session.sequence session.roundtrip session.events",
     "session.channel session.link session.session",
     # What is said in it.
     "commands",
     # Files, settings and captures: synchronous, without Twisted.
-    "durable networks configkeys config movie",
+    "durable locks networks schedule configkeys config movie",
     "capturefile capturestream decode",
     # Twisted begins here.
     "logs interfaces worker portmemory pump protocol discovery connector",
     "sinks photos playback conversation presence fetching client",
     # Bluetooth LE and Wi-Fi, with the extra C{radio}.
-    "radio radio.background",
+    "radio radio.background radio.nmnames radio.networkmanager radio.devices radio.activation",
+    "radio.limits radio.wifi radio.blueztrouble radio.bleakcare radio.bluetooth",
     # Pictures at home. Only sync knows a camera.
     "library.times library.names library.records library.exif library.files library.folders",
-    "library.index library.shelf library.database library.library library library.sync",
+    "library.index library.visits library.shelf library.database library.library library",
+    "library.sync",
     # What runs it all, for people and for twistd.
     "console runner service",
     "checks doctor firststeps calling tasks",
     # The simulated camera.
-    "simulator simulator.privatebus",
+    "simulator simulator.privatebus simulator.dbusobjects simulator.nmobjects",
+    "simulator.networkmanager",
+    "simulator.bluez",
     "simulator.information simulator.scenery simulator.animals simulator.pictures",
     "simulator.recording simulator.faults simulator.card simulator.camera simulator.streams",
     "simulator.server simulator.command",
@@ -60,6 +64,7 @@ FOREIGN = {"wire": {"cryptography"}, "session": {"automat"}}
 WITHOUT_TWISTED = (
     *("wire", "session", "commands", "networks", "configkeys", "config", "firststeps", "decode"),
     *("library.times", "library.names", "library.records", "library.index", "simulator.card"),
+    *("schedule", "library.visits"),
 )
 #: The only places that take the global reactor, both inside a function.
 GLOBAL_REACTOR = {("service", "makeService"), ("runner", "run")}

@@ -62,7 +62,8 @@ class FileLockTests(TestCase):
         """What the file says is somebody else's text: no control characters, no end of it."""
         first = FileLock(self.path)
         first.acquire()
-        for said, told in ((b"", "process unknown"), (b"12 \x1b[31m\n" + b"x" * 9999, "process 12")):
+        long = b"12 \x1b[31m\n" + b"x" * 9999
+        for said, told in ((b"", "process unknown"), (long, "process 12")):
             self.path.write_bytes(said)
             refusal = self.refusal()
             self.assertTrue(refusal.startswith(told), refusal)
