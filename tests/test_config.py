@@ -466,11 +466,12 @@ class ExampleTests(ConfigCase):
 
     def test_uncommented(self) -> None:
         """Each key works when its # is taken away, and shows the default if there is one."""
-        (self.home / "garden.password").write_text("x")
-        (self.home / "garden.password").chmod(0o600)
+        for name in ("garden.password", "garden.network"):
+            (self.home / name).write_text("x")
+            (self.home / name).chmod(0o600)
         plain = parse(example(), str(self.home / "tap.conf"))
         samples = {"address", "interface", "broadcast", "local_port", "password_file", "zone",
-                   "times", "quiet"}  # fmt: skip
+                   "times", "quiet", "network", "network_password_file"}  # fmt: skip
         for _, key, value in self.keys():
             text = example().replace(f"\n#{key} = {value}", f"\n{key} = {value}")
             self.assertNotEqual(text, example())

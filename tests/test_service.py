@@ -25,7 +25,7 @@ from trailcam.client import Camera
 from trailcam.config import CameraConfig
 from trailcam.errors import LibraryError, LoginRefused, NoCameraAnswered
 from trailcam.library import Library
-from trailcam.service import CameraService, LibraryService, Options, make_station
+from trailcam.service import CameraService, LibraryService, Options, Station
 from trailcam.target import Policy, Target
 from trailcam.testing import FakeCamera, InlineWorker, MemoryNetwork, reserve_port
 
@@ -406,13 +406,13 @@ class ReactorTests(TestCase):
         await again.close()
 
     async def test_station(self) -> None:
-        """L{make_station}: a whole configuration in one service."""
+        """L{Station}: a whole configuration in one service."""
         options = Options()
         options.parseOptions([
             "--camera", "{}:{}".format(*self.fake.address), "--local-port", str(reserve_port()),
             "--library", str(self.folder / "library"), "--state", str(self.folder / "state"),
         ])  # fmt: skip
-        station = make_station(reactor, options.station)
+        station = Station(reactor, options.station)
         station.startService()
         (service,) = [each for each in station if isinstance(each, CameraService)]
         self.assertEqual((await service.visit()).new, 6)

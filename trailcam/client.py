@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,6 +129,14 @@ class Camera:
         @return: fires when the source port is free again.
         """
         return self._presence.close()
+
+    def call_from(self, interface: str) -> None:
+        """
+        From the next connection on, use the network on which we have this address.
+
+        @param interface: our own IPv4 address there.
+        """
+        self.target = self._connector.target = replace(self.target, interface=interface)
 
     @property
     def sessions(self) -> int:

@@ -50,6 +50,15 @@ class CameraConfig:
     @ivar quiet: from when to when no visit begins.
     @ivar jitter: seconds by which a visit may begin late.
     @ivar battery_floor: percent below which visits are rarer; 0 for never.
+    @ivar wake: what to wake over Bluetooth before a visit: an address, how a name begins, or
+        empty for the first that looks like a camera; C{None}: it is awake.
+    @ivar wifi: the Wi-Fi device with which to join its network, empty for any; C{None}: it is
+        reached over a network that we are in.
+    @ivar network: its name, where the camera does not tell it, being awake.
+    @ivar network_password: the passphrase to it.
+    @ivar budget: so many seconds a visit may take.
+    @ivar battery_low: below so many percent it is told; 0 for never.
+    @ivar card_low: when less MB are free on the card it is told; 0 for never.
     """
 
     name: str
@@ -62,6 +71,18 @@ class CameraConfig:
     quiet: tuple[time, time] | None = None
     jitter: float = 0.0
     battery_floor: int = 0
+    wake: str | None = None
+    wifi: str | None = None
+    network: str | None = None
+    network_password: str = field(default="", repr=False)
+    budget: float = 900.0
+    battery_low: int = 20
+    card_low: int = 500
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it is visited again and again, and not only at the start."""
+        return bool(self.interval or self.times)
 
     @property
     def schedule(self) -> Schedule:
@@ -241,33 +262,47 @@ def _camera(source: _Source, section: str, name: str) -> CameraConfig:
     where = {one.name: values.pop(one.name) for one in fields(Target) if one.name in values}
     if "interval" in values and "times" in values:
         raise source.wrong(source.line(section, "times"), "give interval or times, not both")
-    for minutes in {"interval", "jitter"} & set(values):
+    for minutes in {"interval", "jitter", "budget"} & set(values):
         values[minutes] *= 60
     if "password_file" in values:
         if "password" in values:
             message = "give password or password_file, not both"
             raise source.wrong(source.line(section, "password_file"), message)
-        values["password"] = _password(source, section, values.pop("password_file"))
+        values["password"] = _password(source, section, "password_file", values)
     elif "password" in values and source.open_to_all:
         source.warn(section, Path(source.name))
+    if "network_password_file" in values:
+        values["network_password"] = _password(source, section, "network_password_file", values)
+    _check_radio(source, section, values)
     return CameraConfig(name, Target(host=host, port=port, name=name, **where), **values)
 
 
-def _password(source: _Source, section: str, path: Path) -> str:
-    """The first line of a password file."""
-    line = source.line(section, "password_file")
+def _check_radio(source: _Source, section: str, values: dict[str, Any]) -> None:
+    """Whether it is known which network is to be joined."""
+    wake, wifi = values.get("wake"), values.get("wifi")
+    if wifi is not None and wake is None and "network" not in values:
+        message = "either wake = yes, and the camera tells its network, or give its network"
+        raise source.wrong(source.line(section, "wifi"), message)
+    if wifi is None and "network" in values:
+        source.warnings.append(f"the network of [{section}] is not joined: wifi = yes")
+
+
+def _password(source: _Source, section: str, key: str, values: dict[str, Any]) -> str:
+    """The first line of a password file, which is taken out of C{values}."""
+    line = source.line(section, key)
+    path: Path = values.pop(key)
     try:
         with path.open(encoding="utf-8") as file:
             password = file.readline(1024).rstrip("\r\n")
             if os.fstat(file.fileno()).st_mode & 0o004:
                 source.warn(section, path)
     except OSError as error:
-        message = f"password_file {path} cannot be read: {error.strerror}"
+        message = f"{key} {path} cannot be read: {error.strerror}"
         raise source.wrong(line, message) from None
     except UnicodeDecodeError:
-        raise source.wrong(line, f"password_file {path} is not UTF-8 text") from None
+        raise source.wrong(line, f"{key} {path} is not UTF-8 text") from None
     if not password:
-        raise source.wrong(line, f"password_file {path} has no password in its first line")
+        raise source.wrong(line, f"{key} {path} has no password in its first line")
     return password
 
 

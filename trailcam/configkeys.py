@@ -23,6 +23,11 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
+_DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_YES, _NO = ("yes", "on", "true", "1"), ("no", "off", "false", "0")
+
+
 class _Wrong(ValueError):
     """
     A value that is not what its key wants.
@@ -98,6 +103,30 @@ def _zone(text: str) -> tzinfo:
         raise _Wrong("a time zone like Europe/Paris", available_timezones()) from None
 
 
+def _wake(text: str) -> str | None:
+    """C{None} for no; empty for any camera; else a Bluetooth address, or how its name begins."""
+    if text.lower() in _NO:
+        return None
+    return "" if text.lower() in _YES else text.upper() if _MAC.fullmatch(text) else text
+
+
+def _wifi(text: str) -> str | None:
+    """C{None} for no; empty for any Wi-Fi device; else its name."""
+    if text.lower() in _NO:
+        return None
+    if text.lower() in _YES:
+        return ""
+    if not _DEVICE.fullmatch(text):
+        raise _Wrong("no, yes, or the name of a Wi-Fi device like wlan1", ("no", "yes"))
+    return text
+
+
+def _network(text: str) -> str:
+    if len(text.encode()) > 32:
+        raise _Wrong("the name of a Wi-Fi network, at most 32 bytes")
+    return text
+
+
 _PORT = _number(1, 65535, int)
 
 #: The keys of each kind of section, and how each is read.
@@ -127,6 +156,13 @@ KEYS: Mapping[str, Mapping[str, Reader]] = {
         "quiet": parse_quiet,
         "jitter": _number(0, 1440),
         "battery_floor": _number(0, 100, int),
+        "wake": _wake,
+        "wifi": _wifi,
+        "network": _network,
+        "network_password_file": _path,
+        "budget": _number(1, 1440),
+        "battery_low": _number(0, 100, int),
+        "card_low": _number(0, 10**6, int),
     },
 }
 

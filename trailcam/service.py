@@ -1,217 +1,37 @@
 """
-What C{twistd trailcam} runs, and what other applications take in: a service
-for each camera that visits it now and then and brings its new pictures home.
+What C{twistd trailcam} runs: its options, and all of a configuration as one service.
 """
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.defer import Deferred
 from twisted.python import usage
-from twisted.python.failure import Failure
 
-from trailcam.client import Camera
-from trailcam.commands import DeviceInformation, MediaFile
+from trailcam.cameraservice import CameraService, LibraryService, LogListener
 from trailcam.config import CameraConfig, Config, default_library, default_state, load
-from trailcam.errors import LoginRefused, TrailcamError
-from trailcam.library import Library, StoredFile
-from trailcam.library.sync import Observer, SyncReport, sync
+from trailcam.errors import TrailcamError
+from trailcam.happenings import Listener
+from trailcam.library import Library
 from trailcam.logs import make_logger, set_level
+from trailcam.radio.station import Radios
 from trailcam.target import Policy, Target, parse_address
-from trailcam.worker import Worker
 
-__all__ = ["CameraService", "LibraryService", "Options", "makeService", "make_station"]
-
-
-class _Quiet:
-    """An observer that wants to know nothing."""
-
-    def informed(self, information: DeviceInformation) -> None: ...
-    def found(self, new: int, known: int) -> None: ...
-    def stored(self, file: StoredFile) -> None: ...
-    def failed(self, file: MediaFile, why: str) -> None: ...
-
-
-class LibraryService(Service):
-    """
-    A library that several cameras share: open while the service runs.
-
-    @ivar library: the library.
-    """
-
-    def __init__(self, library: Library) -> None:
-        self.library = library
-        self._lock = DeferredLock()
-        self._open = False
-
-    def ready(self) -> Deferred[None]:
-        """Open it, if it is not; fails with L{LibraryError <trailcam.errors.LibraryError>}."""
-        return self._lock.run(self._ensure)
-
-    def stopService(self) -> Deferred[None]:
-        super().stopService()
-        if not self._open:
-            return succeed(None)
-        self._open = False
-        return self.library.close()
-
-    def _ensure(self) -> Deferred[None]:
-        if self._open:
-            return succeed(None)
-
-        def opened(_: None) -> None:
-            self._open = True
-
-        return self.library.open().addCallback(opened)
-
-
-class CameraService(Service):
-    """
-    Visits one camera: connect, fetch what is new, close; again after the interval.
-
-    It can be added to any C{MultiService}; stopping it says CLOSE to the camera.
-
-    @ivar camera: the client; its source port is remembered.
-    @ivar last: the report of the last visit that succeeded; C{None} before.
-    @ivar error: why the last visit failed; C{None} when it did not.
-    """
-
-    log = make_logger(__name__)
-
-    def __init__(
-        self,
-        reactor: Any,
-        config: CameraConfig,
-        library: LibraryService,
-        *,
-        policy: Policy | None = None,
-        state: Path | None = None,
-        observer: Observer | None = None,
-        connected: Callable[[Camera], None] = lambda camera: None,
-        worker: Worker | None = None,
-    ) -> None:
-        """
-        @param library: shared with other cameras.
-        @param state: where the source port is remembered.
-        @param observer: is told of every file.
-        @param connected: is told when a session stands; it must not stop this service
-            before it has returned.
-        @param worker: does what touches the disk; C{None}: the reactor's threads.
-        """
-        self.setName(config.name)
-        self._reactor = reactor
-        self._config = config
-        self._library = library
-        self._observer = observer or _Quiet()
-        self._connected = connected
-        self._visiting: Deferred[Any] | None = None
-        self._waiting: list[Deferred[Any]] = []
-        self._next: IDelayedCall | None = None
-        self.last: SyncReport | None = None
-        self.error: TrailcamError | None = None
-        self.camera = Camera(
-            reactor,
-            config.target,
-            user=config.user,
-            password=config.password,
-            zone=config.zone,
-            policy=policy,
-            state=state,
-            worker=worker,
-        )
-
-    def startService(self) -> None:
-        """Begin with a visit at once."""
-        super().startService()
-        self._begin()
-
-    def stopService(self) -> Deferred[Any]:
-        """Interrupt a visit; fires when the camera was told and the port is free."""
-        super().stopService()
-        if self._next is not None and self._next.active():
-            self._next.cancel()
-        if self._visiting is None:
-            return self.camera.close()
-        over = self._visiting
-        over.cancel()
-        return over
-
-    def visit(self) -> Deferred[SyncReport]:
-        """
-        Visit the camera now.
-
-        @return: fires with what came home; joins a visit that is going on.
-        """
-        waiting: Deferred[SyncReport] = Deferred()
-        self._waiting.append(waiting)
-        if self._visiting is None:
-            self._visiting = Deferred.fromCoroutine(self._visit())
-            self._visiting.addBoth(self._visited)
-        return waiting
-
-    async def _visit(self) -> SyncReport:
-        try:
-            await self._library.ready()
-            await self.camera.connect()
-            self._connected(self.camera)
-            await self.camera.login()
-            return await sync(
-                self._reactor,
-                self.camera,
-                self._library.library,
-                self._observer,
-                self._config.zone,
-            )
-        finally:
-            await self.camera.close()
-
-    def _visited(self, result: SyncReport | Failure) -> None:
-        self._visiting = None
-        if not isinstance(result, Failure):
-            self.last, self.error = result, None
-        elif isinstance(result.value, TrailcamError):
-            self.error = result.value
-        elif not result.check(CancelledError):
-            self.error = TrailcamError(result.getErrorMessage())
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            if not each.called:  # else whoever asked has given up
-                each.callback(result)
-
-    # -- by itself ---------------------------------------------------------
-
-    def _begin(self) -> None:
-        self._next = None
-        self.visit().addCallbacks(self._tell, self._complain).addBoth(self._schedule)
-
-    def _tell(self, report: SyncReport) -> None:
-        self.log.info(
-            "{name}: {new} new, {skipped} here already, {failed} failed, in {seconds:.1f} s",
-            name=self.name, new=report.new, skipped=report.skipped, failed=report.failed,
-            seconds=report.seconds,
-        )  # fmt: skip
-
-    def _complain(self, failure: Failure) -> None:
-        if failure.check(TrailcamError):
-            self.log.error("{name}: {why}", name=self.name, why=str(failure.value))
-        elif not failure.check(CancelledError):
-            self.log.failure("{name}: a visit ended in a fault of ours", failure, name=self.name)
-
-    def _schedule(self, _: object) -> None:
-        if not self.running:
-            return
-        if isinstance(self.error, LoginRefused):
-            self.log.error("{name}: not called again until the password is mended and this "
-                           "service restarted", name=self.name)  # fmt: skip
-        elif self._config.interval:
-            self._next = self._reactor.callLater(self._config.interval, self._begin)
+__all__ = [
+    "CameraService",
+    "LibraryService",
+    "LogListener",
+    "Options",
+    "Station",
+    "makeService",
+]
 
 
 class Options(usage.Options):
@@ -275,20 +95,59 @@ class Options(usage.Options):
         return replace(camera, target=target)
 
 
-def make_station(reactor: Any, config: Config) -> MultiService:
+class Station(MultiService):
     """
-    All of a configuration as one service.
+    The cameras of one configuration, with the library and the radios that they share.
 
-    @param reactor: provides what L{Camera} and L{Library} need.
+    @ivar radios: the radios.
     """
-    station = MultiService()
-    library = LibraryService(Library(config.library, reactor))
-    library.setServiceParent(station)
-    for camera in config.cameras:
-        CameraService(
-            reactor, camera, library, policy=config.policy, state=config.state
-        ).setServiceParent(station)
-    return station
+
+    def __init__(self, reactor: Any, config: Config, listener: Listener | None = None) -> None:
+        """
+        @param reactor: provides what L{Camera} and L{Library} need.
+        @param listener: is told what happens; C{None}: the log.
+        """
+        super().__init__()
+        self.radios = Radios(reactor)
+        library = LibraryService(Library(config.library, reactor))
+        library.setServiceParent(self)
+        for camera in config.cameras:
+            CameraService(reactor, camera, library, policy=config.policy, state=config.state,
+                          radios=self.radios, listener=listener).setServiceParent(self)  # fmt: skip
+
+    @property
+    def cameras(self) -> list[CameraService]:
+        """The service of each camera."""
+        return [service for service in self if isinstance(service, CameraService)]
+
+    def visit_all(self) -> None:
+        """Visit every camera now, those that share a radio one after the other."""
+        for service in self.cameras:
+            service.visit_now()
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop them all, then let go of the radios."""
+        stopping: Deferred[Any] = super().stopService()
+        return stopping.addBoth(lambda _: self.radios.close())
+
+
+class _VisitSignal(Service):
+    """SIGUSR1: visit every camera now."""
+
+    def __init__(self, reactor: Any, station: Station) -> None:
+        self._reactor = reactor
+        self._station = station
+
+    def startService(self) -> None:
+        super().startService()
+        signal.signal(signal.SIGUSR1, self._asked)
+
+    def stopService(self) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        super().stopService()
+
+    def _asked(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(self._station.visit_all)
 
 
 def makeService(options: Options) -> IService:
@@ -302,4 +161,6 @@ def makeService(options: Options) -> IService:
     set_level(options.station.log_level)
     for warning in options.station.warnings:
         make_logger(__name__).warn("{warning}", warning=warning)
-    return make_station(reactor, options.station)
+    station = Station(reactor, options.station)
+    _VisitSignal(reactor, station).setServiceParent(station)
+    return station

@@ -48,6 +48,7 @@ class SyncReport:
     @ivar failed: how many could not be fetched.
     @ivar bytes: how many bytes came home.
     @ivar seconds: how long it took.
+    @ivar transferring: for how many of them files came.
     """
 
     new: int = 0
@@ -55,6 +56,7 @@ class SyncReport:
     failed: int = 0
     bytes: int = 0
     seconds: float = 0.0
+    transferring: float = 0.0
 
 
 class Observer(Protocol):
@@ -79,6 +81,8 @@ def sync(
     library: Library,
     observer: Observer,
     zone: tzinfo | None = None,
+    *,
+    report: SyncReport | None = None,
 ) -> Deferred[SyncReport]:
     """
     Bring home what is new.
@@ -86,10 +90,12 @@ def sync(
     @param camera: logged in.
     @param library: open.
     @param zone: the camera's time zone; C{None} for the station's.
+    @param report: is kept up to date meanwhile.
     @return: fires when all has been tried; fails when the camera is gone for
         good or the library can take no more. What is home by then stays.
     """
-    return Deferred.fromCoroutine(_Sync(camera, library, observer, zone).run(reactor))
+    work = _Sync(reactor, camera, library, observer, zone, report or SyncReport())
+    return Deferred.fromCoroutine(work.run())
 
 
 @dataclass
@@ -123,19 +129,20 @@ class _Wanted:
 
 @dataclass
 class _Sync:
+    clock: IReactorTime
     camera: Camera
     library: Library
     observer: Observer
     zone: tzinfo | None
-    report: SyncReport = field(default_factory=SyncReport)
+    report: SyncReport
     queue: deque[_Wanted] = field(default_factory=deque)
     losses: int = 0
     committing: Deferred[Any] | None = None
 
     log = make_logger(__name__)
 
-    async def run(self, clock: IReactorTime) -> SyncReport:
-        began = clock.seconds()
+    async def run(self) -> SyncReport:
+        began = self.clock.seconds()
         information = await self.camera.info()
         self.observer.informed(information)
         source = Source(information.device_id, self.camera.target.name, self.zone)
@@ -158,7 +165,7 @@ class _Sync:
         if listing.repeated:
             self.log.warn("the camera repeats its list: if older pictures are missing at home, "
                           "do not format the card")  # fmt: skip
-        self.report.seconds = clock.seconds() - began
+        self.report.seconds = self.clock.seconds() - began
         return self.report
 
     async def _look_up(self, source: Source, listing: MediaListing) -> bool:
@@ -184,10 +191,13 @@ class _Sync:
 
     async def _fetch(self, source: Source, batch: list[_Wanted]) -> None:
         wanted = [(each.file, await self.library.part_path(source, each.file)) for each in batch]
+        began = self.clock.seconds()
         try:
             outcomes = await self.camera.fetch(wanted)
         except _TRANSIENT:
             outcomes = dict.fromkeys((each.file for each in batch), Failure())
+        finally:
+            self.report.transferring += self.clock.seconds() - began
         trouble = self._sort(batch, outcomes)
         await self._committed()
         # The disk works on these while the next ones come.

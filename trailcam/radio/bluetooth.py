@@ -10,6 +10,7 @@ Bluetooth and Wi-Fi share one radio.)
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ Seen = Callable[["BLEDevice", "AdvertisementData"], None]
 #: How the names of such cameras begin, and the addresses of some (evidence C, W).
 NAME_PREFIXES = ("KJK", "TrailCam")
 ADDRESS_PREFIX = "C6:1E:0D"
+
+_ADDRESS = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 
 #: Who may use the radio now. By loop, as what bleak keeps is by loop.
@@ -96,6 +99,12 @@ class WakeTarget:
 
     address: str | None = None
     name_prefix: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> WakeTarget:
+        """From what a person says: an address, or how a name begins; empty for any camera."""
+        is_address = _ADDRESS.fullmatch(text) is not None
+        return cls(text.upper() if is_address else None, text if text and not is_address else None)
 
     def __str__(self) -> str:
         return self.address or self.name_prefix or "any"

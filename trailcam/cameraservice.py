@@ -1,0 +1,347 @@
+"""
+A service for each camera, which visits it whenever it is due, and one for the
+library that they share: for C{twistd trailcam} and for other applications.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.python.failure import Failure
+
+from trailcam.client import Camera
+from trailcam.commands import DeviceInformation, MediaFile
+from trailcam.config import CameraConfig
+from trailcam.errors import LibraryError, LoginRefused, TrailcamError
+from trailcam.happenings import CameraBack, Happening, Listener, NewMedia, PhaseBegan, VisitEnded
+from trailcam.health import SEEN, Limits, assess, news
+from trailcam.library import Library, StoredFile
+from trailcam.library.sync import Observer, SyncReport
+from trailcam.library.visits import Visit
+from trailcam.logs import make_logger
+from trailcam.radio.station import Radios
+from trailcam.target import Policy
+from trailcam.visit import CameraVisit
+from trailcam.worker import Worker
+
+__all__ = ["CameraService", "LibraryService", "LogListener"]
+
+#: The clock on the wall may be set: so often, in seconds, it is looked whether a visit is due.
+LOOK = 60.0
+
+
+class _Quiet:
+    """An observer that wants to know nothing."""
+
+    def informed(self, information: DeviceInformation) -> None: ...
+    def found(self, new: int, known: int) -> None: ...
+    def stored(self, file: StoredFile) -> None: ...
+    def failed(self, file: MediaFile, why: str) -> None: ...
+
+
+class LogListener:
+    """Tells what happens in the log."""
+
+    log = make_logger(__name__)
+
+    def happened(self, what: Happening) -> None:
+        """What is the story of one visit is told there already."""
+        tell = self.log.warn
+        if isinstance(what, PhaseBegan | NewMedia | VisitEnded):
+            tell = self.log.debug
+        elif isinstance(what, CameraBack):
+            tell = self.log.info
+        tell("{what}", what=str(what))
+
+
+class LibraryService(Service):
+    """
+    A library that several cameras share: open while the service runs.
+
+    @ivar library: the library.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._lock = DeferredLock()
+        self._open = False
+        self._users: set[Deferred[Any]] = set()
+
+    def ready(self) -> Deferred[None]:
+        """Open it, if it is not; fails with L{LibraryError <trailcam.errors.LibraryError>}."""
+        return self._lock.run(self._ensure)
+
+    def keep_open_for(self, work: Deferred[Any]) -> None:
+        """Close it only when C{work}, which uses it, has ended."""
+        self._users.add(work)
+
+        def ended(result: Any) -> Any:
+            self._users.discard(work)
+            return result
+
+        work.addBoth(ended)
+
+    def stopService(self) -> Deferred[None]:
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        while self._users:
+            over: Deferred[None] = Deferred()
+            next(iter(self._users)).addBoth(_pass_by, over)
+            await over
+        if self._open:
+            self._open = False
+            await self.library.close()
+
+    def _ensure(self) -> Deferred[None]:
+        if self._open:
+            return succeed(None)
+
+        def opened(_: None) -> None:
+            self._open = True
+
+        return self.library.open().addCallback(opened)
+
+
+class CameraService(Service):
+    """
+    Visits one camera whenever it is due: wake, join, fetch what is new, let it sleep.
+
+    It can be added to any C{MultiService}; stopping it says CLOSE to the camera, and
+    puts the radios back.
+
+    @ivar camera: the client; its source port is remembered.
+    @ivar last: the report of the last visit that succeeded; C{None} before.
+    @ivar error: why the last visit failed; C{None} when it did not.
+    @ivar due: when the next visit begins; aware; C{None} while there is none to come.
+    """
+
+    log = make_logger(__name__)
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: CameraConfig,
+        library: LibraryService,
+        *,
+        policy: Policy | None = None,
+        state: Path | None = None,
+        observer: Observer | None = None,
+        connected: Callable[[Camera], None] = lambda camera: None,
+        worker: Worker | None = None,
+        radios: Radios | None = None,
+        listener: Listener | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        @param library: shared with other cameras.
+        @param state: where the source port is remembered.
+        @param observer: is told of every file.
+        @param connected: is told when a session stands; it must not stop this service
+            before it has returned.
+        @param worker: does what touches the disk; C{None}: the reactor's threads.
+        @param radios: shared with other cameras; C{None}: its own.
+        @param listener: is told what happens; C{None}: the log.
+        @param wall_clock: the time in seconds since 1970, in UTC.
+        """
+        self.setName(config.name)
+        self._reactor = reactor
+        self._config = config
+        self._library = library
+        self._observer = observer or _Quiet()
+        self._connected = connected
+        self._radios = radios or Radios(reactor)
+        self._own_radios = radios is None
+        self._listener = listener or LogListener()
+        self._wall_clock = wall_clock
+        self._visiting: Deferred[Any] | None = None
+        self._waiting: list[Deferred[Any]] = []
+        self._planning: Deferred[None] | None = None
+        self._next: IDelayedCall | None = None
+        self._past = _Past()
+        self.last: SyncReport | None = None
+        self.error: TrailcamError | None = None
+        self.due: datetime | None = None
+        self.camera = Camera(
+            reactor,
+            config.target,
+            user=config.user,
+            password=config.password,
+            zone=config.zone,
+            policy=policy,
+            state=state,
+            worker=worker,
+            wall_clock=wall_clock,
+        )
+
+    def startService(self) -> None:
+        """Begin with what is due: a visit at once, unless one went well not long ago."""
+        super().startService()
+        self._planning = Deferred.fromCoroutine(self._recall())
+        # If the library cannot be used, the visit says so.
+        self._planning.addErrback(lambda failure: None).addBoth(self._plan)
+
+    def stopService(self) -> Deferred[Any]:
+        """Interrupt a visit; fires when the camera was told and the radios are as they were."""
+        super().stopService()
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        if self._planning is not None:
+            self._planning.cancel()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._visiting is None:
+            await self.camera.close()
+        else:
+            over: Deferred[None] = Deferred()
+            self._visiting.addBoth(_pass_by, over)
+            self._visiting.cancel()
+            await over
+        if self._own_radios:
+            await self._radios.close()
+
+    def visit(self) -> Deferred[SyncReport]:
+        """
+        Visit the camera now.
+
+        @return: fires with what came home; joins a visit that is going on.
+        """
+        waiting: Deferred[SyncReport] = Deferred()
+        self._waiting.append(waiting)
+        if self._visiting is None:
+            self._visiting = Deferred.fromCoroutine(self._visit())
+            self._library.keep_open_for(self._visiting)
+            self._visiting.addBoth(self._visited)
+        return waiting
+
+    def visit_now(self) -> None:
+        """Visit the camera because somebody wants it; the log tells how it went."""
+        self.visit().addCallbacks(self._tell, self._complain)
+
+    async def _visit(self) -> SyncReport:
+        await self._library.ready()
+        visit = CameraVisit(
+            self._reactor,
+            self.camera,
+            self._config,
+            self._library.library,
+            self._radios,
+            self._observer,
+            connected=self._connected,
+            tell=self._listener.happened,
+            wall_clock=self._wall_clock,
+        )
+        try:
+            report = await visit.begin()
+        except BaseException:
+            await self._remember(visit.record(Failure()))
+            raise
+        await self._remember(visit.record(report))
+        return report
+
+    async def _remember(self, visit: Visit) -> None:
+        """Write it down, and tell what it brought to light."""
+        self._listener.happened(VisitEnded(visit.camera, visit))
+        try:
+            await self._library.library.record_visit(visit)
+            visits = await self._library.library.visits(visit.camera, SEEN)
+        except LibraryError as error:
+            self.log.warn("{name}: the visit is not written down: {why}", name=self.name,
+                          why=str(error))  # fmt: skip
+            return
+        self._past = replace(self._past, battery=assess(visits).battery)
+        for what in news(visits, Limits(self._config.battery_low, self._config.card_low)):
+            self._listener.happened(what)
+
+    def _visited(self, result: SyncReport | Failure) -> None:
+        self._visiting = None
+        self._past = replace(self._past, ended=self._reactor.seconds())
+        if not isinstance(result, Failure):
+            self.last, self.error = result, None
+        elif isinstance(result.value, TrailcamError):
+            self.error = result.value
+        elif not result.check(CancelledError):
+            self.error = TrailcamError(result.getErrorMessage())
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.called:  # else whoever asked has given up
+                each.callback(result)
+
+    # -- by itself ---------------------------------------------------------
+
+    async def _recall(self) -> None:
+        """When the last visit went well, in an earlier life; what did not is tried again."""
+        await self._library.ready()
+        visits = await self._library.library.visits(self._config.name, SEEN)
+        well = next((visit for visit in visits if visit.outcome == "ok"), None)
+        if well is not None and self._config.repeats:
+            ago = (self._now() - well.ended).total_seconds()
+            self._past = _Past(self._reactor.seconds() - ago, assess(visits).battery)
+
+    def _plan(self, _: object = None) -> None:
+        """Begin the next visit, or wait for it."""
+        self._planning = self._next = self.due = None
+        if not self.running:
+            return
+        if isinstance(self.error, LoginRefused):
+            self.log.error("{name}: not called again until the password is mended and this "
+                           "service restarted", name=self.name)  # fmt: skip
+            return
+        now = self._now()
+        last = None
+        if self._past.ended is not None:
+            # As long ago as it is by a clock that nobody sets.
+            last = now - timedelta(seconds=self._reactor.seconds() - self._past.ended)
+        self.due = self._config.schedule.next(now, last, self._past.battery)
+        if self.due is None:
+            return
+        left = (self.due - now).total_seconds()
+        if left <= 0:
+            self.visit().addCallbacks(self._tell, self._complain).addBoth(self._plan)
+        else:
+            self._next = self._reactor.callLater(min(left, LOOK), self._plan)
+
+    def _tell(self, report: SyncReport) -> None:
+        self.log.info(
+            "{name}: {new} new, {skipped} here already, {failed} failed, in {seconds:.1f} s",
+            name=self.name, new=report.new, skipped=report.skipped, failed=report.failed,
+            seconds=report.seconds,
+        )  # fmt: skip
+
+    def _complain(self, failure: Failure) -> None:
+        if failure.check(TrailcamError):
+            self.log.error("{name}: {why}", name=self.name, why=str(failure.value))
+        elif not failure.check(CancelledError):
+            self.log.failure("{name}: a visit ended in a fault of ours", failure, name=self.name)
+
+    def _now(self) -> datetime:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=self._wall_clock())
+
+
+@dataclass(frozen=True)
+class _Past:
+    """
+    What of earlier visits decides when the next is due.
+
+    @ivar ended: when the last one ended, in the reactor's seconds; C{None}: never.
+    @ivar battery: the camera's, in percent; C{None} where it is not known.
+    """
+
+    ended: float | None = None
+    battery: int | None = None
+
+
+def _pass_by(result: Any, over: Deferred[None]) -> Any:
+    """Tell C{over} that something has ended, whatever became of it."""
+    over.callback(None)
+    return result

@@ -1,0 +1,150 @@
+"""
+What happens at a station that somebody may want to hear of, as values.
+
+Whoever tells people or programs (the log, and later notifications) takes
+them through one method, L{Listener.happened}.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from trailcam.library.records import StoredFile
+from trailcam.library.visits import Visit
+
+__all__ = [
+    "BatteryLow",
+    "CameraBack",
+    "CameraMissing",
+    "CardNearlyFull",
+    "ClockWrong",
+    "Happening",
+    "Listener",
+    "NewMedia",
+    "PhaseBegan",
+    "VisitEnded",
+]
+
+
+@dataclass(frozen=True)
+class NewMedia:
+    """A picture or video is home."""
+
+    camera: str
+    file: StoredFile
+
+    def __str__(self) -> str:
+        return f"{self.camera}: {self.file.path.name} is home"
+
+
+@dataclass(frozen=True)
+class PhaseBegan:
+    """
+    A visit has come to its next phase.
+
+    @ivar phase: one of L{trailcam.visit.PHASES}; C{None} when the visit is over.
+    """
+
+    camera: str
+    phase: str | None
+    when: datetime
+
+    def __str__(self) -> str:
+        return f"{self.camera}: {self.phase or 'left alone'}"
+
+
+@dataclass(frozen=True)
+class VisitEnded:
+    """A visit is over, well or not."""
+
+    camera: str
+    visit: Visit
+
+    def __str__(self) -> str:
+        visit = self.visit
+        went = f"{visit.new} new, {visit.failed} failed, {visit.awake:.0f} s awake"
+        return f"{self.camera}: visit {visit.outcome}, {visit.why or went}"
+
+
+@dataclass(frozen=True)
+class BatteryLow:
+    """The camera's battery has fallen below its limit; said again only after it was above."""
+
+    camera: str
+    percent: int
+
+    def __str__(self) -> str:
+        return f"{self.camera}: the battery is at {self.percent} %"
+
+
+@dataclass(frozen=True)
+class CardNearlyFull:
+    """The camera's card has come below its limit; said again only after it was above."""
+
+    camera: str
+    free_mb: int
+
+    def __str__(self) -> str:
+        return f"{self.camera}: only {self.free_mb} MB are free on the card"
+
+
+@dataclass(frozen=True)
+class ClockWrong:
+    """The camera's clock did not take the time that it was given at login."""
+
+    camera: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.camera}: its clock is {self.seconds:+.0f} s off, though it was just set"
+
+
+@dataclass(frozen=True)
+class CameraMissing:
+    """
+    The camera could not be visited several times in a row; said once.
+
+    @ivar failures: how many.
+    @ivar last_seen: when the last visit went well; C{None}: never.
+    """
+
+    camera: str
+    failures: int
+    why: str
+    last_seen: datetime | None
+
+    def __str__(self) -> str:
+        seen = f"last seen {self.last_seen:%Y-%m-%d %H:%M} UTC" if self.last_seen else "never seen"
+        return f"{self.camera}: {self.failures} visits failed in a row ({seen}); {self.why}"
+
+
+@dataclass(frozen=True)
+class CameraBack:
+    """A camera that was L{missing <CameraMissing>} could be visited again."""
+
+    camera: str
+    failures: int
+
+    def __str__(self) -> str:
+        return f"{self.camera}: back, after {self.failures} visits that failed"
+
+
+Happening: TypeAlias = (
+    NewMedia
+    | PhaseBegan
+    | VisitEnded
+    | BatteryLow
+    | CardNearlyFull
+    | ClockWrong
+    | CameraMissing
+    | CameraBack
+)
+
+
+class Listener(Protocol):
+    """Who wants to hear of it."""
+
+    def happened(self, what: Happening) -> None:
+        """Something has happened. This must not raise, and must not take long."""

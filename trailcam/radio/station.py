@@ -1,0 +1,111 @@
+"""
+The radios of this station, as Twisted sees them: for one camera at a time.
+
+Nothing is loaded, and no thread started, before a radio is needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, DeferredLock, succeed
+
+from trailcam.logs import make_logger
+from trailcam.radio.background import Background
+
+if TYPE_CHECKING:
+    from trailcam.radio.bluetooth import Candidate, Patience, WakeTarget
+    from trailcam.radio.wifi import Joined, Limits, Network, Wifi
+    from trailcam.wire.wakeup import Access
+
+__all__ = ["Radios"]
+
+
+class Radios:
+    """
+    Bluetooth and Wi-Fi. Several cameras share them: each waits for its L{turn}.
+
+    Every method fails with L{RadioError <trailcam.errors.RadioError>}, which says what to do.
+
+    @ivar turn: held by who uses the radios.
+    """
+
+    log = make_logger(__name__)
+
+    def __init__(
+        self, reactor: Any, *, patience: Patience | None = None, limits: Limits | None = None
+    ) -> None:
+        """
+        @param reactor: provides C{IReactorThreads} and C{getThreadPool}.
+        @param patience: how long Bluetooth may take; C{None}: as long as it is usual.
+        @param limits: likewise for Wi-Fi.
+        """
+        self._reactor = reactor
+        self._patience = patience
+        self._limits = limits
+        self._background: Background | None = None
+        self._wifi: Wifi | None = None
+        self.turn = DeferredLock()
+
+    def scan(self, seconds: float = 10.0, everything: bool = False) -> Deferred[list[Candidate]]:
+        """Which Bluetooth devices are near. See L{Bluetooth.scan
+        <trailcam.radio.bluetooth.Bluetooth.scan>}."""
+        from trailcam.radio.bluetooth import Bluetooth
+
+        bluetooth = Bluetooth(self._patience, self._tell)
+        return self._run(bluetooth.scan(seconds, everything))
+
+    def wake(self, which: WakeTarget) -> Deferred[Access]:
+        """Wake a camera; fires with the network that it opens."""
+        from trailcam.radio.bluetooth import Bluetooth
+
+        bluetooth = Bluetooth(self._patience, self._tell)
+        return self._run(bluetooth.wake(which))
+
+    def networks(self, device: str | None = None) -> Deferred[list[Network]]:
+        """Which Wi-Fi networks are near, the strongest first."""
+        return self._run(self._ready_wifi().scan(device))
+
+    def join(
+        self, ssid: str, passphrase: str, bssid: str | None = None, device: str | None = None
+    ) -> Deferred[Joined]:
+        """
+        Join a network, as soon as it is there.
+
+        @param bssid: the one access point, if it is known.
+        @param device: the Wi-Fi device, like C{wlan1}; C{None}: an idle one, else the only one.
+        """
+        return self._run(self._ready_wifi().join(ssid, bssid, passphrase, device))
+
+    def leave(self) -> Deferred[None]:
+        """Leave what L{join} joined, also half; the network from before is joined again."""
+        if self._wifi is None:
+            return succeed(None)
+
+        def warn(warning: str | None) -> None:
+            if warning:
+                self.log.warn("{warning}", warning=warning)
+
+        return self._run(self._wifi.leave()).addCallback(warn)
+
+    def close(self) -> Deferred[None]:
+        """End the thread that they run in."""
+        background, self._background = self._background, None
+        self._wifi = None
+        return succeed(None) if background is None else background.close()
+
+    def _ready_wifi(self) -> Wifi:
+        from trailcam.radio.wifi import Wifi
+
+        if self._wifi is None:
+            self._wifi = Wifi(self._limits)
+        return self._wifi
+
+    def _run(self, work: Any) -> Deferred[Any]:
+        if self._background is None:
+            self._background = Background(self._reactor)
+        return self._background.run(work)
+
+    def _tell(self, text: str) -> None:
+        """From the other thread."""
+        self._reactor.callFromThread(lambda: self.log.info("{text}", text=text))
