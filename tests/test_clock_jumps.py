@@ -172,7 +172,7 @@ def put(seconds):
     ahead = seconds
 
 time.time = wrong
-signal.signal(signal.SIGUSR1, lambda *_: put({DAY}))
+signal.signal(signal.SIGRTMIN, lambda *_: put({DAY}))
 signal.signal(signal.SIGUSR2, lambda *_: put(-{YEAR}))
 """
 TRAILCAM = "from trailcam.cli import main; sys.exit(main())"
@@ -227,7 +227,7 @@ class RealTests(ProcessTestCase):
         ])  # fmt: skip
         process.out_line("3 new, 0 here already, 0 failed")
         moments = [time.monotonic()]
-        for number, visits in ((signal.SIGUSR2, 1), (signal.SIGUSR1, 2)):
+        for number, visits in ((signal.SIGUSR2, 1), (signal.SIGRTMIN, 2)):
             process.send(number)
             line = process.out_line("0 new, 3 here already, 0 failed", visits)
             self.assertRegex(line, r"in [0-9]\.\d s")
