@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import TestCase
 
 from trailcam.errors import CameraBusy
-from trailcam.locks import CameraLocks, FileLock, Held
+from trailcam.locks import CameraLocks, FileLock, Held, who_holds
 
 #: Takes the lock, says so, and keeps it until it is killed.
 HOLDER = """
@@ -32,7 +32,9 @@ class FileLockTests(TestCase):
 
     def refusal(self) -> str:
         """Who has it."""
-        return self.assertRaises(Held, FileLock(self.path).acquire).holder
+        held = self.assertRaises(Held, FileLock(self.path).acquire)
+        self.assertEqual(who_holds(self.path), held.holder)
+        return str(held.holder)
 
     def test_one_at_a_time(self) -> None:
         """The second is refused until the first gives it back; twice is no harm."""
@@ -41,6 +43,7 @@ class FileLockTests(TestCase):
         self.assertIn(f"process {os.getpid()} (", self.refusal())
         first.release()
         first.release()
+        self.assertIsNone(who_holds(self.path))
         second = FileLock(self.path)
         second.acquire()
         second.release()

@@ -159,7 +159,7 @@ class CameraService(Service):
         self._library = library
         self._observer = observer or _Quiet()
         self._connected = connected
-        self._radios = radios or Radios(reactor)
+        self._radios = radios or Radios(reactor, state=state)
         self._own_radios = radios is None
         self._listener = listener or LogListener()
         self._wall_clock = wall_clock

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from trailcam.cardcommands import Delete, Format, Snap
 from trailcam.commands import (
     PAGE_SIZE,
     Command,
@@ -229,6 +230,38 @@ class Camera:
         """Tell the camera to sleep now (evidence P)."""
         return Deferred.fromCoroutine(self._send(Sleep()))
 
+    # -- changing the card -------------------------------------------------
+
+    def delete(self, file: MediaFile, session: int | None = None) -> Deferred[None]:
+        """
+        Delete one photo or video from the card. It is asked for once: when the camera is lost
+        over it, with L{CameraLost}, the list tells whether it is still there.
+
+        @param session: only while this is the number of L{sessions}: in the next one, another
+            card may lie in the camera. C{None}: in any.
+        """
+
+        async def work() -> None:
+            await self._once(Delete(file), session)
+
+        return Deferred.fromCoroutine(work())
+
+    def format_card(self) -> Deferred[int | None]:
+        """
+        Erase the whole card. It is asked for once.
+
+        @return: fires with how many MB are free then; C{None} where the camera does not say.
+        """
+        return Deferred.fromCoroutine(self._once(Format()))
+
+    def snap(self) -> Deferred[None]:
+        """Take a photo now (evidence P). It is asked for once."""
+
+        async def work() -> None:
+            await self._once(Snap())
+
+        return Deferred.fromCoroutine(work())
+
     # -- inside ------------------------------------------------------------
 
     async def _ask(self, command: Command[Reply]) -> Reply:
@@ -241,6 +274,13 @@ class Camera:
                 if not tries_left or not self._presence.wanted:
                     raise
         raise AssertionError("unreachable")
+
+    async def _once(self, command: Command[Reply], session: int | None = None) -> Reply:
+        """Ask for what changes something: never a second time."""
+        conversation = await self._presence.ready()
+        if session is not None and session != self.sessions:
+            raise CameraLost("the camera was lost meanwhile")
+        return await conversation.request(command)
 
     async def _send(self, command: Command[dict[str, Any]]) -> dict[str, Any] | None:
         conversation = await self._presence.ready()

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from trailcam.library import StoredFile
     from trailcam.library.sync import SyncReport
 
-__all__ = ["Console", "ProgressBar", "SyncTeller", "human_bytes", "start_logging", "where_is"]
+__all__ = [
+    "Console",
+    "ProgressBar",
+    "SyncTeller",
+    "human_bytes",
+    "human_seconds",
+    "start_logging",
+    "where_is",
+]
 
 
 class Console:
@@ -71,6 +79,12 @@ def human_bytes(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.2f} GB"
+
+
+def human_seconds(seconds: float) -> str:
+    """Like C{41 s} or C{2 min 5 s}."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def start_logging(verbosity: int, writer: Callable[[], Any] = lambda: None) -> None:

@@ -8,23 +8,40 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from trailcam.durable import safe_name
 from trailcam.errors import CameraBusy
 
-__all__ = ["CameraLocks", "FileLock", "Held"]
+__all__ = ["CameraLocks", "FileLock", "Held", "Holder", "who_holds"]
+
+
+@dataclass(frozen=True)
+class Holder:
+    """
+    Who holds a lock.
+
+    @ivar pid: the number of the process; C{None} where it did not say.
+    @ivar program: like C{twistd}; may be empty.
+    """
+
+    pid: int | None
+    program: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid or 'unknown'}" + (f" ({self.program})" if self.program else "")
 
 
 class Held(Exception):
     """
     Somebody else has it.
 
-    @ivar holder: who: C{"process 1234 (twistd)"}.
+    @ivar holder: who.
     """
 
-    def __init__(self, holder: str) -> None:
-        super().__init__(holder)
+    def __init__(self, holder: Holder) -> None:
+        super().__init__(str(holder))
         self.holder = holder
 
 
@@ -106,7 +123,26 @@ class CameraLocks:
         self._held.clear()
 
 
-def _read_holder(descriptor: int) -> str:
+def who_holds(path: Path) -> Holder | None:
+    """
+    Who holds a lock now; C{None} when nobody does.
+
+    @raise OSError: when the file cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read_holder(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _read_holder(descriptor: int) -> Holder:
     text = os.pread(descriptor, 100, 0).decode("ascii", "replace").strip()
     pid, _, program = "".join(sign for sign in text if sign.isprintable()).partition(" ")
-    return f"process {pid or 'unknown'}" + (f" ({program})" if program else "")
+    return Holder(int(pid) if pid.isdecimal() else None, program)

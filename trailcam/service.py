@@ -108,7 +108,7 @@ class Station(MultiService):
         @param listener: is told what happens; C{None}: the log.
         """
         super().__init__()
-        self.radios = Radios(reactor)
+        self.radios = Radios(reactor, state=config.state)
         library = LibraryService(Library(config.library, reactor))
         library.setServiceParent(self)
         for camera in config.cameras:

@@ -90,7 +90,7 @@ class CameraVisit:
         """
         if self._config.wake is None and self._config.wifi is None:
             return self._within_budget()
-        return self._radios.turn.run(self._within_budget)
+        return self._radios.borrow(self._within_budget)
 
     def record(self, result: SyncReport | Failure) -> Visit:
         """

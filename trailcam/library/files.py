@@ -27,6 +27,7 @@ __all__ = [
     "FolderLock",
     "explain",
     "explained",
+    "lock_path",
     "make_folder",
     "place",
     "probe",
@@ -164,6 +165,11 @@ def _same(part: Path, path: Path, size: int, sha256: str) -> bool:
     return True
 
 
+def lock_path(root: Path) -> Path:
+    """The lock of a library."""
+    return root / STATE / "lock"
+
+
 class FolderLock:
     """
     The library is ours while this is held; it ends with the process.
@@ -173,7 +179,7 @@ class FolderLock:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._lock = FileLock(root / STATE / "lock")
+        self._lock = FileLock(lock_path(root))
 
     def acquire(self) -> None:
         """

@@ -8,14 +8,19 @@ could not be reached has not said it.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from trailcam.errors import LibraryError
+from trailcam.library.files import STATE, explained
 from trailcam.library.index import Index
 
-__all__ = ["KEPT", "Outcome", "Visit", "newest_visits", "record_visit"]
+__all__ = ["KEPT", "Outcome", "Visit", "newest_visits", "read_visits", "record_visit"]
 
 #: How many visits to each camera are kept: one every hour, for more than a year.
 KEPT = 10_000
@@ -98,6 +103,23 @@ def newest_visits(index: Index, camera: str | None, limit: int) -> list[Visit]:
         f"SELECT {_COLUMNS} FROM visits {which} ORDER BY id DESC LIMIT ?", (*parameters, limit)
     )
     return [_visit(row) for row in index.cursor.fetchall()]
+
+
+def read_visits(root: Path, camera: str | None, limit: int) -> list[Visit]:
+    """
+    The newest visits of a library that another program may have open.
+
+    @param root: the library.
+    @raise LibraryError: when there is no library, or it cannot be read.
+    """
+    path = root / STATE / "index.sqlite"
+    if not path.is_file():
+        raise LibraryError(f"there is no library at {root}")
+    with explained(root), closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as base:
+        cursor = base.cursor()
+        if cursor.execute("PRAGMA user_version").fetchone()[0] < 2:
+            return []
+        return newest_visits(Index(cursor, root), camera, limit)
 
 
 def _row(visit: Visit) -> tuple[object, ...]:

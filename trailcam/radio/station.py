@@ -6,10 +6,14 @@ Nothing is loaded, and no thread started, before a radio is needed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred, succeed
 
+from trailcam.errors import RadioError
+from trailcam.locks import FileLock, Held
 from trailcam.logs import make_logger
 from trailcam.radio.background import Background
 
@@ -18,7 +22,14 @@ if TYPE_CHECKING:
     from trailcam.radio.wifi import Joined, Limits, Network, Wifi
     from trailcam.wire.wakeup import Access
 
-__all__ = ["Radios"]
+__all__ = ["Radios", "lock_path"]
+
+Result = TypeVar("Result")
+
+
+def lock_path(state: Path) -> Path:
+    """The lock that whoever uses the radios holds."""
+    return state / "locks" / "radios.lock"
 
 
 class Radios:
@@ -33,10 +44,16 @@ class Radios:
     log = make_logger(__name__)
 
     def __init__(
-        self, reactor: Any, *, patience: Patience | None = None, limits: Limits | None = None
+        self,
+        reactor: Any,
+        *,
+        state: Path | None = None,
+        patience: Patience | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """
         @param reactor: provides C{IReactorThreads} and C{getThreadPool}.
+        @param state: the folder where programs see that the radios are in use.
         @param patience: how long Bluetooth may take; C{None}: as long as it is usual.
         @param limits: likewise for Wi-Fi.
         """
@@ -45,7 +62,22 @@ class Radios:
         self._limits = limits
         self._background: Background | None = None
         self._wifi: Wifi | None = None
+        self._lock = FileLock(lock_path(state)) if state is not None else None
         self.turn = DeferredLock()
+
+    def borrow(self, work: Callable[[], Deferred[Result]]) -> Deferred[Result]:
+        """
+        Do something with the radios, once it is our turn, and nobody else's in another program.
+
+        @return: fires with what C{work} does; fails with L{RadioError} when another program
+            uses them.
+        """
+
+        def alone() -> Deferred[Result]:
+            self._take()
+            return maybeDeferred(work).addBoth(self._give_back)
+
+        return self.turn.run(alone)
 
     def scan(self, seconds: float = 10.0, everything: bool = False) -> Deferred[list[Candidate]]:
         """Which Bluetooth devices are near. See L{Bluetooth.scan
@@ -93,6 +125,24 @@ class Radios:
         background, self._background = self._background, None
         self._wifi = None
         return succeed(None) if background is None else background.close()
+
+    def _take(self) -> None:
+        if self._lock is None:
+            return
+        try:
+            self._lock.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Held as held:
+            raise RadioError(
+                f"the radios are in use by {held.holder}: wait until it is done, or stop it"
+            ) from None
+        except OSError as error:
+            self.log.debug("cannot lock the radios: {error}", error=str(error))
+
+    def _give_back(self, result: Any) -> Any:
+        if self._lock is not None:
+            self._lock.release()
+        return result
 
     def _ready_wifi(self) -> Wifi:
         from trailcam.radio.wifi import Wifi

@@ -1,0 +1,174 @@
+"""What the commands do that visit cameras as the service does: visit, visits."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trailcam.calling import find_config
+from trailcam.cameraservice import CameraService, LibraryService
+from trailcam.config import CameraConfig, Config, default_library, load
+from trailcam.console import (
+    Console,
+    ProgressBar,
+    SyncTeller,
+    human_bytes,
+    human_seconds,
+    start_logging,
+)
+from trailcam.errors import ConfigError, LibraryError, TrailcamError
+from trailcam.library import Library
+from trailcam.library.files import lock_path
+from trailcam.library.visits import Visit, read_visits
+from trailcam.locks import Holder, who_holds
+from trailcam.logs import make_logger
+from trailcam.radio.station import Radios
+from trailcam.runner import run
+
+__all__ = ["visit", "visits"]
+
+Arguments = argparse.Namespace
+
+_log = make_logger(__name__)
+
+
+def visit(arguments: Arguments) -> int:
+    """Visit cameras now: wake, join, fetch, leave, one after the other."""
+    config = _config(arguments)
+    cameras = _chosen(config, arguments.cameras)
+    service = _service_that_runs(config.library)
+    if service is not None:
+        return _ask(service, Console(arguments.json))
+    bar = ProgressBar(not arguments.json and not arguments.quiet)
+    start_logging(0 if arguments.quiet else min(2, 1 + arguments.verbose), lambda: bar.write)
+    console = Console(arguments.json, bar)
+
+    async def main(reactor: Any) -> int:
+        radios = Radios(reactor, state=config.state)
+        library = LibraryService(Library(config.library, reactor))
+        try:
+            statuses = [
+                await _visit(reactor, config, camera, library, radios, console, bar)
+                for camera in cameras
+            ]
+        finally:
+            bar.stop()
+            await library.stopService()
+            await radios.close()
+        return max(statuses)
+
+    return run(main)
+
+
+async def _visit(
+    reactor: Any,
+    config: Config,
+    camera: CameraConfig,
+    library: LibraryService,
+    radios: Radios,
+    console: Console,
+    bar: ProgressBar,
+) -> int:
+    """Visit one; its exit status."""
+    teller = SyncTeller(console, bar)
+    service = CameraService(
+        reactor, camera, library, policy=config.policy, state=config.state, radios=radios,
+        observer=teller, connected=teller.connected,
+    )  # fmt: skip
+    visiting = service.visit()
+    try:
+        report = await visiting
+    except TrailcamError as error:
+        teller.unfinished()
+        if isinstance(error, LibraryError):
+            raise
+        _log.error("{name}: {why}", name=camera.name, why=str(error))
+        console.event("unvisited", camera=camera.name, reason=str(error))
+        return error.exit_status
+    finally:
+        await service.stopService()
+    return teller.done(report, camera=camera.name)
+
+
+def visits(arguments: Arguments) -> int:
+    """Show the last visits."""
+    config, console = find_config(arguments), Console(arguments.json)
+    if config is None and arguments.config is None and Path("tap.conf").exists():
+        config = load(Path("tap.conf"))
+    library = arguments.library or (config.library if config else default_library())
+    found = read_visits(library, arguments.camera, arguments.last)
+    for each in reversed(found):
+        console.event("visit", _line(each), **_fields(each))
+    if not found:
+        who = f" to {arguments.camera}" if arguments.camera else ""
+        console.event("none", f"no visit{who} is written down in {library}")
+    return 0
+
+
+def _line(visit: Visit) -> str:
+    """Like C{2026-11-22 06:00  garden  ok  12 new, 3.4 MB  awake 41 s (56 % transferring) …}."""
+    began = visit.began.astimezone().strftime("%Y-%m-%d %H:%M")
+    parts = [f"{began}  {visit.camera}  {visit.outcome}"]
+    if visit.outcome == "ok" or visit.new:
+        failed = f", {visit.failed} failed" if visit.failed else ""
+        parts.append(f"{visit.new} new{failed}, {human_bytes(visit.bytes)}")
+    if visit.awake:
+        share = visit.transferring / visit.awake
+        parts.append(f"awake {human_seconds(visit.awake)}, {share:.0%} of it transferring")
+    if visit.battery is not None:
+        parts.append(f"battery {visit.battery} %")
+    if visit.why:
+        parts.append(visit.why)
+    phases = ", ".join(f"{name} {spent:.1f}" for name, spent in visit.phases.items())
+    return "  ".join(parts) + (f"\n    {phases}" if phases else "")
+
+
+def _fields(visit: Visit) -> dict[str, Any]:
+    fields = {name: value for name, value in vars(visit).items() if name != "phases"}
+    fields |= {name: getattr(visit, name).isoformat() for name in ("began", "ended")}
+    return {**fields, "phases": dict(visit.phases)}
+
+
+def _config(arguments: Arguments) -> Config:
+    path = arguments.config or Path("tap.conf")
+    config = load(path)
+    if arguments.library is not None:
+        config = replace(config, library=arguments.library.absolute())
+    if arguments.state is not None:
+        config = replace(config, state=arguments.state.absolute())
+    return config
+
+
+def _chosen(config: Config, names: Sequence[str]) -> list[CameraConfig]:
+    known = {camera.name: camera for camera in config.cameras}
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{name!r} is not a camera of the configuration ({', '.join(known)})")
+    return [known[name] for name in dict.fromkeys(names)] or list(config.cameras)
+
+
+def _service_that_runs(library: Path) -> Holder | None:
+    """The C{twistd} that has the library, if one does."""
+    try:
+        holder = who_holds(lock_path(library))
+    except OSError:
+        return None  # to open it will tell more
+    return holder if holder is not None and holder.program == "twistd" else None
+
+
+def _ask(service: Holder, console: Console) -> int:
+    """Have the service that runs make the visit."""
+    if service.pid is None:
+        raise LibraryError(f"the library is in use by {service}, which cannot be asked to visit")
+    try:
+        os.kill(service.pid, signal.SIGUSR1)
+    except OSError as error:
+        raise LibraryError(f"{service} cannot be asked to visit: {error.strerror}") from None
+    console.event("asked", f"{service} was asked to visit its cameras now; `trailcam visits` tells "
+                  "how that went", pid=service.pid)  # fmt: skip
+    return 0
