@@ -19,6 +19,7 @@ __all__ = ["main", "parser"]
 _WAITING: dict[str, Callable[[bool], Result]] = {
     "reconnect-p95": links.reconnect_p95,
     "goodput-loss": links.goodput_loss,
+    "awake-time": links.awake_time,
     "idle-sessions": staying.idle_sessions,
 }
 _ALONE: dict[str, Callable[[bool], Result]] = {

@@ -30,12 +30,12 @@ class PlainCard(Card):
 
 
 def main(options: Json) -> None:
-    """Be so many C{cameras} with photos of C{size} bytes, until standard input ends."""
+    """Be so many C{cameras} with C{photos} of C{size} bytes, until standard input ends."""
     from twisted.internet import reactor
 
     cameras = []
     for _ in range(options["cameras"]):
-        card = PlainCard(3, 0, newest=1_780_000_000)
+        card = PlainCard(options.get("photos", 3), 0, newest=1_780_000_000)
         card.size = options.get("size", 1000)
         camera = SimulatedCamera(reactor, card, ThreadWorker(reactor), port=0, search_port=None)
         camera.start()

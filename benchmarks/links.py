@@ -8,12 +8,16 @@ import time
 from statistics import median, quantiles
 
 from benchmarks.lines import LINES, Result
-from benchmarks.processes import Process
+from benchmarks.processes import Broken, Process
 
-__all__ = ["connect_rtts", "goodput_loss", "reconnect_p95"]
+__all__ = ["awake_time", "connect_rtts", "goodput_loss", "reconnect_p95"]
 
 #: A link of 20 ms: so many seconds each way.
 DELAY = 0.01
+#: A Wi-Fi link to the edge of the garden, in bits a second.
+RATE = 16e6
+#: What a photo of such a camera has, in bytes.
+PHOTO = 250_000
 
 
 class _Pings:
@@ -99,7 +103,7 @@ def reconnect_p95(quick: bool) -> Result:
 def goodput_loss(quick: bool) -> Result:
     """Each round: the same photo over the same link, without loss and with."""
     size = (3 if quick else 16) << 19
-    link = {"delay": DELAY, "rate": 16e6}
+    link = {"delay": DELAY, "rate": RATE}
     with contextlib.ExitStack() as stack:
         cameras = stack.enter_context(Process("cameras", cameras=2, size=size))
         visitor = stack.enter_context(Process("visitor", kind="fetch"))
@@ -117,3 +121,25 @@ def goodput_loss(quick: bool) -> Result:
     value, with_loss, without = sorted(found)[len(found) // 2]
     note = f"{with_loss / 1e6:.2f} against {without / 1e6:.2f} MB/s"
     return Result(LINES["goodput-loss"], value, note)
+
+
+def awake_time(quick: bool) -> Result:
+    """Each round: a whole visit that brings all photos into a library, over such a link."""
+    photos = 20 if quick else 100
+    least = photos * PHOTO * 8 / RATE
+    found = []
+    for _ in range(1 if quick else 3):
+        with contextlib.ExitStack() as stack:
+            card = {"cameras": 1, "photos": photos, "size": PHOTO}
+            cameras = stack.enter_context(Process("cameras", **card))
+            visitor = stack.enter_context(Process("visitor", kind="visit"))
+            ports = cameras.ready["ports"]
+            relay = stack.enter_context(Process("relay", ports=ports, delay=DELAY, rate=RATE))
+            assert visitor.ready is not None
+            found.append(visitor.ask("visit", ports=relay.ready["ports"]))
+            if found[-1]["new"] != photos:
+                raise Broken(f"only {found[-1]['new']} of {photos} photos came home")
+    awake, share = median(each["awake"] for each in found), median(e["share"] for e in found)
+    value = (awake - 3.0 * photos / 100) / least
+    note = f"{awake:.1f} s for {photos} photos, {share:.0%} transferring, {least:.1f} s at least"
+    return Result(LINES["awake-time"], value, note)

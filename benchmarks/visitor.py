@@ -15,10 +15,13 @@ from twisted.internet.task import deferLater
 
 from benchmarks.processes import Broken, Json, Stopwatch, serve
 from trailcam.client import Camera
+from trailcam.config import CameraConfig
 from trailcam.errors import TrailcamError
+from trailcam.library import Library
+from trailcam.service import CameraService, LibraryService
 from trailcam.target import Target
 
-__all__ = ["Probe", "connect", "fetch"]
+__all__ = ["Probe", "connect", "fetch", "visit"]
 
 #: A session that is watched is asked something so often, in seconds.
 ASKING = 0.05
@@ -55,6 +58,23 @@ async def fetch(reactor: Any, command: Json) -> Json:
     await camera.close()
     await deferLater(reactor, 0.05)
     return answer
+
+
+async def visit(reactor: Any, command: Json) -> Json:
+    """Visit a camera as the service does, into a library of its own; how long it was awake."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Target(host="127.0.0.1", port=command["ports"][0], name="camera")
+        library = LibraryService(Library(Path(folder) / "library", reactor))
+        service = CameraService(
+            reactor, CameraConfig("camera", target), library, state=Path(folder) / "state"
+        )
+        await service.visit()
+        last = await library.library.visits(limit=1)
+        await service.stopService()
+        await library.stopService()
+    (visit,) = last
+    share = visit.transferring / visit.awake
+    return {"awake": visit.awake, "share": share, "new": visit.new}
 
 
 class Probe:
@@ -151,6 +171,7 @@ class Idlers:
 _KINDS: dict[str, Callable[[], Callable[[Any, Json], Coroutine[Any, Any, Json]]]] = {
     "connect": lambda: connect,
     "fetch": lambda: fetch,
+    "visit": lambda: visit,
     "probes": lambda: Probes().handle,
     "idlers": lambda: Idlers().handle,
 }

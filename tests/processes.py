@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SkipTest, TestCase
 
 ROOT = Path(__file__).parent.parent
 #: Commands that call a camera, or search for one.
-CALLING = {"discover", "info", "list", "sync", "live", "send"}
+CALLING = {"discover", "info", "list", "sync", "live", "send", "delete", "format", "snap"}
 #: Nothing here takes so long unless it hangs; seconds.
 PATIENCE = 60.0
 
@@ -190,6 +190,16 @@ def environment(home: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     path = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH")]))
     return kept | {"HOME": str(home), "PYTHONPATH": path}
+
+
+def only_once() -> None:
+    """
+    Skip what takes long and is the same to every runner, where C{TRAILCAM_BRIEF} is set.
+
+    CI runs all tests with pytest, and then once more, with it, with trial.
+    """
+    if os.environ.get("TRAILCAM_BRIEF"):
+        raise SkipTest("takes long, and the runner makes no difference; TRAILCAM_BRIEF is set")
 
 
 class ProcessTestCase(TestCase):

@@ -24,6 +24,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.impairment import BadLink, Conditions, Cut, Link
 from tests.namespaces import Namespace, Running, unavailable
+from tests.processes import only_once
 from trailcam.commands import MediaFile
 from trailcam.movie import MovieWriter
 from trailcam.simulator.card import Card
@@ -193,6 +194,7 @@ class BadLinkTests(TestCase):
 
     def setUp(self) -> None:
         """Two hosts, and the link between them."""
+        only_once()
         reason = unavailable()
         if reason is not None:
             raise SkipTest(reason)

@@ -28,6 +28,7 @@ from tests.processes import (
     ProcessTestCase,
     Result,
     eventually,
+    only_once,
     shared_simulator,
     trailcam,
 )
@@ -106,6 +107,7 @@ class EndingTestCase(ProcessTestCase):
     """
 
     def setUp(self) -> None:
+        only_once()
         super().setUp()
         card = "--photos", str(PHOTOS), "--videos", str(VIDEOS), "--seed", str(SEED)
         self.simulated = shared_simulator(*card)

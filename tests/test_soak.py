@@ -14,7 +14,7 @@ from itertools import count
 from statistics import median
 from typing import Any
 
-from tests.processes import ProcessTestCase
+from tests.processes import ProcessTestCase, only_once
 from tests.soaking import CAMERAS, WATCHED, WRAP
 
 USUAL = 3600 if os.environ.get("TRAILCAM_LONG") else 25
@@ -52,6 +52,7 @@ class SoakTests(ProcessTestCase):
         Descriptors, memory, timers and threads stay what they are; in the end nothing is left
         of them, every photo is home whole, and no camera ever saw a second source port.
         """
+        only_once()
         before, *life, end = self.soak()
         self.assert_steady(life)
         self.assertEqual((end["fds"], end["calls"], end["left"]), (before["fds"], 0, []))

@@ -4,7 +4,8 @@ The JSON commands of channel 0, one frozen class each, and their replies
 
 A command knows its C{cmdId}, its fields, and how to read its reply. What the
 camera says is checked here: a reply is typed and bounded, or it is refused
-with L{DecodeError} or L{CommandFailed}.
+with L{DecodeError} or L{CommandFailed}. What changes the card is in
+L{trailcam.cardcommands}.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from trailcam.wire import cipher
 
 __all__ = [
     "CHANGING",
+    "Acknowledged",
     "Command",
     "DeviceInformation",
     "Download",
@@ -119,7 +121,7 @@ class Command(Generic[Reply]):
                 raise CommandFailed(f"the camera refused command {self.code}: {reason}", response)
 
 
-class _Acknowledged(Command[Json]):
+class Acknowledged(Command[Json]):
     """A command whose answer says only whether it worked."""
 
     def reply(self, response: Json) -> Json:
@@ -166,31 +168,31 @@ class Heartbeat(Command[None]):
     cmd_id = 525
 
 
-class StartLive(_Acknowledged):
+class StartLive(Acknowledged):
     """Begin to send live frames on channel 1."""
 
     cmd_id = 258
 
 
-class StopLive(_Acknowledged):
+class StopLive(Acknowledged):
     """Stop it; a few frames more may come."""
 
     cmd_id = 259
 
 
-class Sleep(_Acknowledged):
+class Sleep(Acknowledged):
     """Sleep now (evidence P)."""
 
     cmd_id = 1281
 
 
-class StopPlaying(_Acknowledged):
+class StopPlaying(Acknowledged):
     """Stop the playback of a video."""
 
     cmd_id = 770
 
 
-class StopDownload(_Acknowledged):
+class StopDownload(Acknowledged):
     """Stop sending files (evidence P)."""
 
     cmd_id = 1286
@@ -397,7 +399,7 @@ class Play(Command[PlaybackInfo]):
 
 
 @dataclass(frozen=True)
-class Thumbnails(_Acknowledged):
+class Thumbnails(Acknowledged):
     """Send thumbnails on channel 4, at most 45 at a time."""
 
     cmd_id = 772
@@ -408,7 +410,7 @@ class Thumbnails(_Acknowledged):
 
 
 @dataclass(frozen=True)
-class Download(_Acknowledged):
+class Download(Acknowledged):
     """Send photos on channel 3, at most 3 at a time."""
 
     cmd_id = 1285
