@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -106,8 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"trailcam {__version__}")
     _add_common(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (_add_demo, _add_sync, _add_discover, _add_info, _add_list, _add_live, _add_send,
-                _add_simulate, _add_decode, _add_init, _add_doctor, _add_rescan):  # fmt: skip
+    for add in (_add_demo, _add_sync, _add_discover, _add_info, _add_list, _add_live, _add_delete,
+                _add_format, _add_snap, _add_send, _add_simulate, _add_decode, _add_init,
+                _add_doctor, _add_rescan):  # fmt: skip
         add(commands)
     return parser
 
@@ -146,9 +148,20 @@ def _client(function: str) -> Run:
     return run
 
 
+def _changing(function: str) -> Run:
+    """A command that changes a camera's card."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        from trailcam import cardtasks
+
+        return int(getattr(cardtasks, function)(arguments))
+
+    return run
+
+
 def _add_connecting(parser: argparse.ArgumentParser, *, optional: bool = True) -> None:
-    parser.add_argument("camera", nargs="?" if optional else None, metavar="CAMERA",
-                        help="HOST[:PORT], a name from the configuration, or nothing")  # fmt: skip
+    text = "HOST[:PORT], or a name from the configuration" + (", or nothing" if optional else "")
+    parser.add_argument("camera", nargs="?" if optional else None, metavar="CAMERA", help=text)
     add = parser.add_argument
     add("--state", type=Path, metavar="DIR", help="where the source port is remembered")
     add("--timeout", type=_duration, metavar="S", help="for the connecting as a whole (90)")
@@ -207,6 +220,33 @@ def _add_send(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_connecting(parser, optional=False)
     parser.add_argument("request", metavar="JSON", help="""like '{"cmdId": 512}'""")
     parser.add_argument("--yes", action="store_true", help="also what changes or erases something")
+
+
+def _add_delete(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "delete pictures from the camera's card, after asking"
+    parser = _command(commands, "delete", text, _changing("delete"))
+    _add_connecting(parser, optional=False)
+    parser.add_argument("which", nargs="+", metavar="WHICH", help="names as `trailcam list` shows "
+        "them, like 'photo 100-0318', or 100/318; or all-at-home: all of which a whole copy is in "
+        "the library")  # fmt: skip
+    _add_confirming(parser)
+
+
+def _add_format(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "erase the camera's whole card, after asking"
+    parser = _command(commands, "format", text, _changing("format_card"))
+    _add_connecting(parser, optional=False)
+    _add_confirming(parser)
+
+
+def _add_confirming(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--library", type=Path, metavar="DIR", help="where copies may be")
+    parser.add_argument("--yes", action="store_true", help="do not ask; needed without a terminal")
+
+
+def _add_snap(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "have the camera take a photo now (not tried on a real camera yet)"
+    _add_connecting(_command(commands, "snap", text, _changing("snap")), optional=False)
 
 
 def _add_decode(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -271,7 +311,27 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="whom it answers: only the port that opened the session, until CLOSE or a restart "
         "(strict); or until the session ends (session); or everybody (off)")  # fmt: skip
     add("--seed", type=_count, default=0, metavar="N", help="of all that is random (0)")
+    _add_sleep(parser)
     _add_faults(parser)
+
+
+def _add_sleep(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sleep", "A camera that is woken over Bluetooth and opens a "
+        "network, both on a D-Bus of its own; needs dbus-daemon and the extra radio.")  # fmt: skip
+    add = group.add_argument
+    add("--asleep", action="store_true", help="be asleep until woken, and again after CLOSE")
+    add("--boot", type=_seconds, default=1.0, metavar="S", help="from the wake-up until its "
+        "network is there (1; real ones take 5 to 15)")  # fmt: skip
+    add("--stay-awake", type=_duration, default=60.0, metavar="S", help="when nobody uses it (60)")
+    add("--never-appears", action="store_true", help="fault: its network does not come")
+    add("--bluetooth-name", default="KJK230_1234", metavar="NAME", help="(KJK230_1234)")
+    add("--bluetooth-address", type=_hardware_address, default="C6:1E:0D:00:12:34",
+        metavar="ADDRESS", help="(C6:1E:0D:00:12:34)")  # fmt: skip
+    add("--ssid", default="KJK_1234", metavar="NAME", help="its network (KJK_1234)")
+    add("--bssid", type=_hardware_address, default="02:00:00:00:12:34", metavar="ADDRESS",
+        help="its radio's address (02:00:00:00:12:34)")  # fmt: skip
+    add("--passphrase", default="12345678", metavar="TEXT", help="of its network (12345678); "
+        "empty: an open one")  # fmt: skip
 
 
 def _add_faults(parser: argparse.ArgumentParser) -> None:
@@ -327,6 +387,12 @@ def _port_or_any(text: str) -> int:
 
 def _count(text: str) -> int:
     return int(_number(text, int, 0, 1_000_000))
+
+
+def _hardware_address(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address like 02:00:00:00:12:34")
+    return text.upper()
 
 
 def _seconds(text: str) -> float:

@@ -14,11 +14,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from trailcam.checks import CHECKS, Finding, Station
+from trailcam import checks
+from trailcam.checks import Check, Finding, Station
 from trailcam.config import default_library, default_state, load
 from trailcam.errors import ConfigError, LibraryError
+from trailcam.radiochecks import check_radio
 
 __all__ = ["Finding", "examine", "run"]
+
+#: Everything that is checked, after C{tap.conf} itself.
+CHECKS: tuple[Check, ...] = (*checks.CHECKS, check_radio)
 
 #: The C{tap.conf} that is meant when none is named.
 HERE = Path("tap.conf")

@@ -9,6 +9,23 @@ test decides what gets lost; L{FakeCamera} is a simulated camera on it::
     camera = Camera(network, Target(host="127.0.0.1", port=40611), worker=InlineWorker())
     connected = camera.connect()
     network.run_until(connected)
+
+L{Air} and L{SleepingCamera} are for programs that wake a camera over Bluetooth
+and join its network, on a machine without radios, with a real reactor::
+
+    async def main(reactor):
+        air = Air(reactor)
+        fake = FakeCamera(reactor, port=0, search_port=None)
+        sleeping = SleepingCamera(air, fake, boot=0.1)
+        await air.start()
+        os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = air.bus_address
+        radios = Radios(reactor)  # of trailcam.radio.station
+        await radios.join(await radios.wake(WakeTarget()))
+        ...  # meet the camera at fake.address
+        await radios.leave()
+        print(sleeping.awake, "seconds awake")
+        await radios.close()
+        await air.stop()
 """
 
 from __future__ import annotations
@@ -28,11 +45,21 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from trailcam.interfaces import ICameraReactor
+from trailcam.simulator.asleep import Air, SleepingCamera
 from trailcam.simulator.card import Card
 from trailcam.simulator.server import SimulatedCamera
 from trailcam.worker import InlineWorker
 
-__all__ = ["FakeCamera", "InlineWorker", "MemoryNetwork", "MemoryPort", "Sent", "reserve_port"]
+__all__ = [
+    "Air",
+    "FakeCamera",
+    "InlineWorker",
+    "MemoryNetwork",
+    "MemoryPort",
+    "Sent",
+    "SleepingCamera",
+    "reserve_port",
+]
 
 Address = tuple[str, int]
 

@@ -92,7 +92,7 @@ class BusObjects:
         return self.objects[path][interface][name].value
 
     def _signal(self, path: str, interface: str, member: str, signature: str, *body: Any) -> None:
-        if self._bus is not None:
+        if self._bus is not None and self._bus.connected:
             self._bus.send(Message.new_signal(path, interface, member, signature, list(body)))
 
     def _handle(self, message: Message) -> Message | bool | None:

@@ -7,6 +7,7 @@ its address. Nothing of the machine's own bus is touched.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -31,11 +32,13 @@ _CONFIGURATION = """\
   </policy>
 </busconfig>
 """
+#: Runs a command until standard input ends, as it does however we end, and removes a folder.
+_WATCH = 'folder=$1; shift; "$@" & exec >&-; read -r _; kill -KILL $!; wait; rm -rf -- "$folder"'
 
 
 class PrivateBus:
     """
-    A C{dbus-daemon} in a temporary folder; both go with L{close}.
+    A C{dbus-daemon} in a temporary folder; both go with L{close}, or with this process.
 
     @ivar address: for C{DBUS_SYSTEM_BUS_ADDRESS}.
     """
@@ -44,32 +47,32 @@ class PrivateBus:
         """
         @raise RadioError: when there is no C{dbus-daemon}.
         """
+        if shutil.which("dbus-daemon") is None:
+            raise RadioError("there is no dbus-daemon: install the package dbus")
         # A socket's path is short, wherever TMPDIR is.
         self._folder = tempfile.TemporaryDirectory(prefix="trailcam-bus-", dir="/tmp")
         socket = Path(self._folder.name) / "socket"
         configuration = Path(self._folder.name) / "bus.conf"
         configuration.write_text(_CONFIGURATION.format(socket=socket), "utf-8")
-        try:
-            self._daemon = subprocess.Popen(
-                ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile",
-                 "--print-address"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                text=True,
-            )  # fmt: skip
-        except FileNotFoundError:
-            self._folder.cleanup()
-            raise RadioError("there is no dbus-daemon: install the package dbus") from None
+        # In a process group of its own, or Ctrl-C would end it before those who use it.
+        self._watch = subprocess.Popen(
+            ["sh", "-c", _WATCH, "trailcam-bus", self._folder.name,
+             "dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile",
+             "--print-address"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, process_group=0,
+        )  # fmt: skip
         self.address = f"unix:path={socket}"
-        if self._daemon.stdout is None or not self._daemon.stdout.readline():
+        if self._watch.stdout is None or not self._watch.stdout.readline():
             self.close()
             raise RadioError("dbus-daemon did not start")
 
     def close(self) -> None:
         """End the daemon; whoever is connected notices."""
-        self._daemon.kill()
-        self._daemon.wait()
-        if self._daemon.stdout is not None:
-            self._daemon.stdout.close()
+        for stream in (self._watch.stdin, self._watch.stdout):
+            if stream is not None:
+                stream.close()
+        self._watch.wait()
         self._folder.cleanup()
 
     def __enter__(self) -> PrivateBus:

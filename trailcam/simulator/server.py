@@ -62,6 +62,7 @@ class SimulatedCamera:
 
     @ivar sources: every client port that opened a session, in order.
     @ivar address: where it listens, once it does.
+    @ivar over: is told why, when a session is over.
     """
 
     log = make_logger(__name__)
@@ -102,6 +103,7 @@ class SimulatedCamera:
         self.credentials = user, password
         self.sources: list[int] = []
         self.address: Address = (interface, port)
+        self.over: Callable[[CloseReason], None] = lambda reason: None
 
     def start(self) -> None:
         """
@@ -229,6 +231,7 @@ class SimulatedCamera:
             self._known = None
         self._asleep = orderly and self.faults.sleep_after_close
         self.log.info("the session is over: {why}", why=reason.value)
+        self.over(reason)
 
     def sleep_soon(self) -> None:
         """Answer what was asked, and then nobody until switched on again."""
