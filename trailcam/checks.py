@@ -83,8 +83,12 @@ class Station:
     @property
     def hosts(self) -> list[str]:
         """The addresses that must be on a network of ours: each camera's, or its search's."""
-        wanted = [target.host or target.broadcast or ACCESS_POINT for target in self.targets]
-        return list(dict.fromkeys(wanted)) or [ACCESS_POINT]
+        if self.config is None:
+            return [ACCESS_POINT]
+        # The network of the others is joined when they are visited.
+        targets = [camera.target for camera in self.config.cameras if camera.wifi is None]
+        wanted = [target.host or target.broadcast or ACCESS_POINT for target in targets]
+        return list(dict.fromkeys(wanted))
 
 
 Check = Callable[[Station], Iterator[Finding]]
@@ -207,6 +211,8 @@ def check_buffer(station: Station) -> Iterator[Finding]:
 def check_network(station: Station) -> Iterator[Finding]:
     """Is this computer on the network of its cameras?"""
     ours = local_networks()
+    if not station.hosts:
+        yield Finding("network", "ok", "every camera's is joined for its visits")
     for host in station.hosts:
         address = IPv4Address(host)
         found = [network for network in ours if address in network.address.network]
