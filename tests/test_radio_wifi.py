@@ -278,8 +278,24 @@ class TroubleTests(WifiTestCase):
         await self.until(lambda: mock.activated)
         mock.stuck_at = None
         mock.vanish("KJK_1234")
-        await self.refused(joining, "KJK_1234 vanished: wake the camera again")
+        await self.refused(joining, "KJK_1234 is not seen after")
         self.assertEqual(mock.active, {"wlan0": "Home"})
+
+    async def test_vanishes_and_comes_again(self) -> None:
+        """What was seen was left from the camera's last time awake; a moment later it is there."""
+        mock = await self.begin(stuck_at=DeviceState.IP_CONFIG)
+        mock.appear(camera())
+        joining = self.join()
+        await self.until(lambda: mock.activated)
+        mock.stuck_at = None
+        mock.vanish("KJK_1234")
+        await self.until(lambda: OURS not in mock.profiles)
+        mock.appear(camera())
+        self.assertEqual((await joining).ssid, "KJK_1234")
+        self.assertEqual(mock.active, {"wlan0": OURS})
+        self.assertIsNone(await self.leave())
+        self.assertEqual(mock.active, {"wlan0": "Home"})
+        self.assertEqual(mock.profiles, ["Home"])
 
     async def test_ended_by_somebody(self) -> None:
         """Somebody ends what we began, and gets their way."""

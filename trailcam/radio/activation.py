@@ -14,7 +14,7 @@ from trailcam.radio.devices import find
 from trailcam.radio.networkmanager import Active, NetworkManager, Refused, Settings, Snapshot
 from trailcam.radio.nmnames import ACTIVE, DEVICE, MANAGER, ActiveState, DeviceState, Reason
 
-__all__ = ["activated", "check", "deactivate", "explain", "profile", "restore"]
+__all__ = ["Vanished", "activated", "check", "deactivate", "explain", "profile", "restore"]
 
 STOPPED = "NetworkManager was stopped or restarted meanwhile: try again"
 #: What NetworkManager does with a passphrase: 8 to 63 characters, or the key itself.
@@ -39,6 +39,10 @@ _FAILURES = {
     Reason.DHCP_FAILED: _NO_ADDRESS,
     Reason.SSID_NOT_FOUND: _VANISHED,
 }
+
+
+class Vanished(RadioError):
+    """The network was seen, but is not there: perhaps not any more, perhaps not yet again."""
 
 
 def check(ssid: str, bssid: str | None, passphrase: str) -> None:
@@ -104,7 +108,8 @@ async def activated(
 
     @param active: its path.
     @param device: the device's path.
-    @raise RadioError: when that comes to nothing, saying why.
+    @raise Vanished: when the network is not there.
+    @raise RadioError: when that comes to nothing for another reason, saying which.
     """
     state = int(DeviceState.UNKNOWN)
     up = (ACTIVE, active, ActiveState.ACTIVATED)
@@ -192,7 +197,7 @@ def _check_device(state: int, reason: int, ssid: str) -> None:
         raise RadioError(_WRONG.format(ssid))
     if state == DeviceState.FAILED:
         text = next((text for known, text in _FAILURES.items() if known == reason), _NOT_LET_IN)
-        raise RadioError(text.format(ssid))
+        raise (Vanished if text is _VANISHED else RadioError)(text.format(ssid))
 
 
 def _state(snapshot: Snapshot, active: str, ssid: str) -> int:

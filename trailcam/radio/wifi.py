@@ -17,7 +17,15 @@ import time
 from dataclasses import dataclass
 
 from trailcam.errors import RadioError
-from trailcam.radio.activation import activated, check, deactivate, explain, profile, restore
+from trailcam.radio.activation import (
+    Vanished,
+    activated,
+    check,
+    deactivate,
+    explain,
+    profile,
+    restore,
+)
 from trailcam.radio.devices import choose, find, joined_already, same
 from trailcam.radio.limits import surely
 from trailcam.radio.networkmanager import (
@@ -26,6 +34,7 @@ from trailcam.radio.networkmanager import (
     Device,
     NetworkManager,
     Refused,
+    Settings,
 )
 
 __all__ = ["Joined", "Limits", "Network", "Wifi"]
@@ -181,8 +190,29 @@ class Wifi:
             await self._put_back()
             return Joined(device.interface, device.address, ssid)
         self._interface = choose(snapshot, interface).interface
-        device, access_point = await self._appeared(manager, ssid, bssid)
         settings = profile(ssid, bssid, passphrase)
+        end = time.monotonic() + self._limits.appear
+        while True:
+            device, access_point = await self._appeared(manager, ssid, bssid, end)
+            try:
+                await self._activate(manager, device, access_point, settings)
+                break
+            except Vanished:
+                # What was seen may be left from the camera's last time awake: it comes again.
+                if time.monotonic() > end:
+                    raise
+            await self._forget_activation(manager)
+            await manager.request_scan(device, ssid)
+            await self._scanned(manager, device)
+        device = find(await manager.snapshot(), self._interface)
+        if not device.address:
+            raise RadioError(f"{ssid} gave us no IPv4 address: wake the camera and try again")
+        return Joined(device.interface, device.address, ssid)
+
+    async def _activate(
+        self, manager: NetworkManager, device: Device, access_point: AccessPoint, settings: Settings
+    ) -> None:
+        """Have NetworkManager join it, and wait until it has."""
         manager.forget_signals()
         asking = manager.add_and_activate(settings, device, access_point)
         self._activation = asyncio.ensure_future(asking)
@@ -190,18 +220,21 @@ class Wifi:
             # Even if we are cancelled now, we need to know what came of it, to undo it.
             active = await asyncio.shield(self._activation)
         except Refused as error:
-            raise explain(error, ssid, passphrase) from None
-        await activated(manager, active, device.path, ssid, self._limits.activate)
-        device = find(await manager.snapshot(), self._interface)
-        if not device.address:
-            raise RadioError(f"{ssid} gave us no IPv4 address: wake the camera and try again")
-        return Joined(device.interface, device.address, ssid)
+            _, passphrase = settings.get("802-11-wireless-security", {}).get("psk", ("s", ""))
+            raise explain(error, access_point.ssid, passphrase) from None
+        limit = self._limits.activate
+        await activated(manager, active, device.path, access_point.ssid, limit)
+
+    async def _forget_activation(self, manager: NetworkManager) -> None:
+        """See that what came to nothing is gone."""
+        if active := await _came_of(self._activation):
+            await deactivate(manager, active, self._limits.leave)
+        self._activation = None
 
     async def _appeared(
-        self, manager: NetworkManager, ssid: str, bssid: str | None
+        self, manager: NetworkManager, ssid: str, bssid: str | None, end: float
     ) -> tuple[Device, AccessPoint]:
-        """Scan until the network is seen."""
-        end = time.monotonic() + self._limits.appear
+        """Scan until the network is seen, or it is too late."""
         scan_at = 0.0
         while True:
             snapshot = await manager.snapshot()
@@ -209,7 +242,7 @@ class Wifi:
             seen = [at for at in snapshot.access_points(device) if at.ssid == ssid]
             for access_point in seen:
                 if same(access_point.bssid, bssid):
-                    self._displaced = snapshot.active(device.active)
+                    self._displaced = self._displaced or snapshot.active(device.active)
                     return device, access_point
             if time.monotonic() > end:
                 raise _unseen(ssid, bssid, seen, self._limits.appear)
