@@ -326,6 +326,7 @@ class Camera(threading.Thread):
     @ivar sessions: what was opened, and how it ended (C{"client"}: by the client's CLOSE).
     @ivar punches: when PUNCH_PKT came from the client.
     @ivar strangers: datagrams from a port that is not the client's.
+    @ivar deletions: the media numbers that were to be deleted, in order, there or not.
     @ivar busy: set once a photo is under way.
     @ivar perfect: nothing is lost or said twice, so delays and repetitions are the client's own.
     """
@@ -372,6 +373,7 @@ class Camera(threading.Thread):
         self.logins: list[dict[str, Any]] = []
         self.live_sent: list[Frame] = []
         self.fetched: Counter[int] = Counter()
+        self.deletions: list[int] = []
         self.client: Address | None = None
         self.session: Session | None = None
         self.busy, self.stopping = threading.Event(), threading.Event()
@@ -847,6 +849,27 @@ class Session:
             self.camera.complain("stopped what does not play")
         self.playing = None  # what is queued still comes: whole messages only
         self._respond(number, 770)
+
+    def _answer_773(self, number: int, request: dict[str, Any]) -> None:
+        self._expect(773, request, fileType=int, dirNum=int, mediaNum=int)
+        key = request["fileType"], request["dirNum"], request["mediaNum"]
+        there = [m for m in self.camera.media if (m.kind, m.directory, m.number) == key]
+        self.camera.deletions.append(request["mediaNum"])
+        for m in there:
+            self.camera.media.remove(m)
+        result = 0 if there else -1
+        self._respond(number, 773, result=result, delRet=result)
+
+    def _answer_518(self, number: int, request: dict[str, Any]) -> None:
+        self._expect(518, request)
+        self.camera.media.clear()
+        self._respond(number, 518, 0.3, formatRet=0, sdTotalMB=30196, sdFreeMB=30190)
+
+    def _answer_641(self, number: int, request: dict[str, Any]) -> None:
+        self._expect(641, request)
+        newest = max((m.number for m in self.camera.media), default=0) + 1
+        self.camera.media.insert(0, Media(newest, b"\xff\xd8 snap \xff\xd9", newest, 1766527999))
+        self._respond(number, 641)
 
     def _answer_258(self, number: int, request: dict[str, Any]) -> None:
         self._expect(258, request)

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import deferLater
 from twisted.logger import LogEvent, LogLevel, formatEvent
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SkipTest
 from zope.interface import implementer
 
@@ -26,6 +27,7 @@ from trailcam.client import Camera
 from trailcam.commands import MediaFile
 from trailcam.errors import DecodeError
 from trailcam.interfaces import ICameraReactor
+from trailcam.radio.station import Radios
 from trailcam.session.events import Event, Received
 from trailcam.session.session import ACCEPTED, ACK_DELAY, Session
 from trailcam.simulator.card import Card
@@ -35,6 +37,7 @@ from trailcam.wire import pppp
 from trailcam.wire.artemis import Message
 from trailcam.wire.device_id import FAMILY
 from trailcam.wire.pppp import Drw, decode
+from trailcam.wire.wakeup import Access
 
 CAPTURES = ("login", "live-view", "album")
 
@@ -360,6 +363,65 @@ class Stage:
         calls, bound = self.network.getDelayedCalls(), self.network.bound
         if calls or bound:
             raise AssertionError(f"left over: {[str(call) for call in calls]}, {bound}")
+
+
+#: What cameras on a L{Stage} say their network's passphrase is.
+PASSPHRASE = "correct horse battery"
+
+
+class FakeRadios(Radios):
+    """
+    Radios whose answers are under a test's control; waiting for a turn is as with real ones.
+
+    @ivar asked: C{wake}, C{join}, C{leave} and C{close}, in the order they were asked for.
+    @ivar given: what they were given, likewise.
+    @ivar takes: how many seconds each takes; infinity: for ever, until it is cancelled.
+    @ivar trouble: what each fails with the next times; then it goes well.
+    @ivar cancelled: what was cancelled before it had ended.
+    """
+
+    def __init__(self, reactor: Any, **options: Any) -> None:
+        """@param options: as for L{Radios}."""
+        super().__init__(reactor, **options)
+        self.asked: list[str] = []
+        self.given: list[tuple[Any, ...]] = []
+        self.takes = {"wake": 2.0, "join": 3.0, "leave": 1.0, "close": 0.0}
+        self.trouble: defaultdict[str, list[Exception]] = defaultdict(list)
+        self.cancelled: list[str] = []
+
+    def wake(self, which: Any) -> Deferred[Access]:
+        return self._answer("wake", Access("CAM-1234", "02:00:00:00:12:34", PASSPHRASE), which)
+
+    def join(
+        self, ssid: str, passphrase: str, bssid: str | None = None, device: str | None = None
+    ) -> Deferred[Any]:
+        from trailcam.radio.wifi import Joined
+
+        joined = Joined(device or "wlan0", "127.0.0.1", ssid)
+        return self._answer("join", joined, ssid, passphrase, bssid, device)
+
+    def leave(self) -> Deferred[None]:
+        return self._answer("leave", None)
+
+    def close(self) -> Deferred[None]:
+        return self._answer("close", None)
+
+    def _answer(self, what: str, result: Any, *given: Any) -> Deferred[Any]:
+        self.asked.append(what)
+        self.given.append(given)
+        answer: Deferred[Any] = Deferred(lambda _: self._cancel(what, call))
+        outcome = self.trouble[what].pop(0) if self.trouble[what] else result
+        call = None
+        if self.takes[what] != float("inf"):
+            call = self._reactor.callLater(self.takes[what], answer.callback, outcome)
+            if isinstance(outcome, Exception):
+                answer.addCallback(lambda error: Failure(error))
+        return answer
+
+    def _cancel(self, what: str, call: IDelayedCall | None) -> None:
+        self.cancelled.append(what)
+        if call is not None:
+            call.cancel()
 
 
 def kind_of(sent: Sent) -> str:

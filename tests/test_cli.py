@@ -25,8 +25,8 @@ from trailcam.wire import pppp
 from trailcam.wire.artemis import Message, MessageId
 from trailcam.wire.device_id import FAMILY
 
-COMMANDS = ("demo", "sync", "discover", "info", "list", "live", "send", "simulate", "decode",
-            "init", "doctor", "rescan")  # fmt: skip
+COMMANDS = ("demo", "sync", "discover", "info", "list", "live", "delete", "format", "snap",
+            "send", "simulate", "decode", "init", "doctor", "rescan")  # fmt: skip
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 

@@ -138,6 +138,25 @@ class MeaningTests(ConfigCase):
         self.assertEqual(camera.schedule, expected)
         self.assertEqual(replace(camera, interval=90.0, times=()).schedule.interval, 90.0)
 
+    def test_after_visit(self) -> None:
+        """Pictures stay on the card unless the file says otherwise; what else it says is wrong."""
+        self.assertEqual(self.camera().after_visit, "keep")
+        self.assertEqual(self.camera("after_visit = Delete").after_visit, "delete")
+        self.assertEqual(self.camera("after_visit = keep").after_visit, "keep")
+        self.assertEqual(self.refusal("[camera garden]", "after_visit = format"),
+                         "tap.conf, line 2: after_visit must be keep or delete, not 'format'")
+
+    def test_dashes(self) -> None:
+        """A key may be written with dashes, and is the same key; its line is still told."""
+        camera = self.camera("after-visit = delete", "Local-Port = 4000", "battery-floor = 5")
+        self.assertEqual((camera.after_visit, camera.target.local_port, camera.battery_floor),
+                         ("delete", 4000, 5))  # fmt: skip
+        self.assertIn("line 3: there is a second 'after_visit'",
+                      self.refusal("[camera garden]", "after_visit = keep", "after-visit = keep"))
+        self.assertIn("line 3: search_port must be a number",
+                      self.refusal("[camera garden]", "", "search-port = x"))  # fmt: skip
+        self.assertIn("'pot_gold' is not a key", self.refusal("[camera garden]", "pot-gold = 1"))
+
     def test_empty_value_is_the_default(self) -> None:
         """A key without a value is as good as no key."""
         text = "[camera garden]\n" + "\n".join(f"{key} =" for key in KEYS["camera"])

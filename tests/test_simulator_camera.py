@@ -314,6 +314,13 @@ class CommandTests(VisitTestCase):
         answer, _ = self.ask(773, **photo.request())
         self.assertEqual((answer["delRet"], answer["result"]), (0, 0))
         self.assertNotIn(photo, self.card.files)
+        answer, _ = self.ask(773, **photo.request())
+        self.assertEqual((answer["delRet"], answer["result"], answer["errorMsg"]),
+                         (-1, -1, "File not found"))  # fmt: skip
+        before = self.card.files
+        for fields in ({}, {"fileType": 0, "dirNum": "100", "mediaNum": 1}):
+            self.assertEqual(self.ask(773, **fields)[0]["result"], -1)  # type: ignore[arg-type]
+        self.assertEqual(self.card.files, before)
         self.ask(774)
         self.assertEqual(self.card.files, ())
 

@@ -89,13 +89,13 @@ class SyncTestCase(TestCase):
         self.root = Path(self.mktemp())
         self.begin(card, **faults)
 
-    def start(self) -> Deferred[SyncReport]:
+    def start(self, clear: bool = False) -> Deferred[SyncReport]:
         """Begin to sync."""
-        return sync(self.network, self.camera, self.library, self.watcher, UTC)
+        return sync(self.network, self.camera, self.library, self.watcher, UTC, clear=clear)
 
-    def sync(self, seconds: float = 1000) -> SyncReport:
+    def sync(self, seconds: float = 1000, clear: bool = False) -> SyncReport:
         """Sync, whatever time that takes."""
-        report: SyncReport = self.stage.run(self.start(), seconds)
+        report: SyncReport = self.stage.run(self.start(clear), seconds)
         return report
 
     def finish(self) -> None:
@@ -685,6 +685,220 @@ class QuietTests(SyncTestCase):
         self.network.drops = losing("DrwAck", self.camera.local_port, 30)
         self.assertEqual(self.sync().new, 7)
         self.assertHome()
+        self.finish()
+
+
+class ClearTests(SyncTestCase):
+    """Emptying the card of what is safe at home."""
+
+    def begin(self, card: Card | None = None, **faults: Any) -> None:
+        """Keep what is on the card now: later it is only at home."""
+        super().begin(card, **faults)
+        self.pictures = self.on_card()
+
+    def on_card(self) -> dict[tuple[int, int], bytes]:
+        """The photos on the card, by directory and number."""
+        card = self.fake.card
+        return {(f.directory, f.number): card.photo(f) for f in card.files if f.is_photo}
+
+    def numbers(self) -> list[int]:
+        """What is left on the card."""
+        return [file.number for file in self.fake.card.files]
+
+    def deletions(self) -> list[int]:
+        """The numbers that the camera was to delete."""
+        return [asked["mediaNum"] for asked in self.asked if asked["cmdId"] == 773]
+
+    def marked(self) -> set[int]:
+        """The numbers that the index knows to be deleted from the card."""
+        rows = self.stage.run(self.library.files(limit=-1))
+        return {row.file.number for row in rows if row.deleted}
+
+    def kill(self) -> None:
+        """As after C{kill -9}: nothing is remembered but what is on the disk."""
+        self.stage.run(self.library.close())
+        self.stage.run(self.camera.close())
+        self.camera = self.stage.guest()
+        self.library = Library(self.root, self.network, inline=True)
+        self.stage.run(self.library.open())
+
+    def test_everything(self) -> None:
+        """All comes home, and only then each is deleted, one by one; the index remembers it."""
+        card = PlainCard(100, 0, newest=NOW)
+        card.size = 2000
+        self.again(card)
+        self.listen_in()
+        report = self.sync(clear=True)
+        self.assertEqual((report.new, report.failed, report.cleared), (100, 0, 100))
+        self.assertEqual((self.at_home(), self.numbers()), (self.pictures, []))
+        codes = [asked["cmdId"] for asked in self.asked if asked["cmdId"] != 525]
+        self.assertEqual(codes[-100:], [773] * 100)
+        self.assertLessEqual(set(codes[:-100]), {512, 768, 1285})
+        self.assertEqual(self.marked(), set(range(1, 101)))
+        again = self.sync(clear=True)
+        self.assertEqual((again.new, again.skipped, again.cleared), (0, 0, 0))
+        self.finish()
+
+    def test_only_when_wanted(self) -> None:
+        """Without the word nothing is deleted."""
+        self.listen_in()
+        self.assertEqual(self.sync().cleared, 0)
+        self.assertEqual((len(self.numbers()), self.deletions(), self.marked()), (7, [], set()))
+        self.finish()
+
+    def test_what_was_home_before(self) -> None:
+        """Also that, if its copy is still whole: what is gone, shorter or altered stays."""
+        self.sync()
+        paths = {file.file.number: file.path for file in self.watcher.files}
+        paths[2].unlink()
+        os.truncate(paths[4], 100)
+        paths[6].write_bytes(bytes(paths[6].stat().st_size))
+        new = self.fake.card.add(0, NOW)
+        report = self.sync(clear=True)
+        self.assertEqual((report.new, report.skipped, report.cleared), (1, 7, 5))
+        self.assertEqual(self.numbers(), [6, 4, 2])
+        self.assertEqual(self.marked(), {1, 3, 5, 7, new.number})
+        self.finish()
+
+    def test_not_told_apart(self) -> None:
+        """What the camera gives no id and time is deleted only when it has just been fetched."""
+        self.again(PlainCard(3, 0, newest=NOW, without_ids=True))
+        self.sync()
+        self.fake.card.add(0, NOW)
+        self.assertEqual(self.sync(clear=True).cleared, 1)
+        self.assertEqual(self.numbers(), [3, 2, 1])
+        self.finish()
+
+    def test_camera_without_a_name(self) -> None:
+        """Nor of a camera that does not tell its own id: the copy may be another camera's."""
+        with mock.patch("trailcam.simulator.streams._unit", lambda faults: "x"):
+            self.again(unit="")
+            self.sync()
+            self.assertEqual(self.sync(clear=True).cleared, 0)
+        self.assertEqual(len(self.numbers()), 7)
+        self.finish()
+
+    def test_two_of_one_name(self) -> None:
+        """A name that the list has twice is not used to delete anything."""
+        real = answers._entry
+        self.patch(answers, "_entry", lambda file: {**real(file), "mediaNum": max(file.number, 2)})
+        self.assertEqual(self.sync(clear=True).cleared, 5)
+        self.assertEqual(self.numbers(), [2, 1])
+        self.finish()
+
+    def test_failed_ones_stay(self) -> None:
+        """What did not come whole is not deleted."""
+        def message(card: Any, faults: Any, sequence: int, file: MediaFile) -> bytes:
+            data = file_message(card, faults, sequence, file)
+            return data[:-20] + bytes(20) if file.number == 4 else data
+
+        self.patch(server, "file_message", message)
+        report = self.sync(clear=True)
+        self.assertEqual((report.new, report.failed, report.cleared), (6, 1, 6))
+        self.assertEqual(self.numbers(), [4])
+        self.finish()
+
+    def test_not_after_trouble(self) -> None:
+        """When the disk is full, nothing is deleted, not even what is home already."""
+        self.listen_in()
+        with DiskTests.full_after(self, 4):  # type: ignore[arg-type]
+            self.assertRaises(LibraryError, lambda: self.sync(clear=True))
+        self.assertEqual(self.deletions(), [])
+        self.assertEqual(self.sync(clear=True).cleared, 7)
+        self.finish()
+
+    def test_refused(self) -> None:
+        """A refusal is a warning, and costs only that one; unless it had gone before: then not."""
+        real = Visit._delete
+
+        def delete(visit: Visit, code: int, sequence: int, request: dict[str, Any]) -> Any:
+            if request["mediaNum"] == 6:
+                visit._card.delete(visit._find(request))  # somebody was faster
+            if request["mediaNum"] == 3:
+                return iter((answers._refuse(sequence, code, "Busy", delRet=-1),))
+            return real(visit, code, sequence, request)
+
+        self.patch(answers, "_ANSWERS", {**answers._ANSWERS, 773: delete})
+        with capturedLogs() as events:
+            report = self.sync(clear=True)
+        self.assertEqual((report.new, report.failed, report.cleared), (7, 0, 6))
+        self.assertEqual(story(events, LogLevel.warn),
+                         ["the camera refused command 773: Busy; photo 100-0003 stays on the "
+                          "card"])  # fmt: skip
+        self.assertEqual(self.numbers(), [3])
+        self.assertEqual(self.marked(), {1, 2, 4, 5, 6, 7})
+        self.finish()
+
+    def test_lost_meanwhile(self) -> None:
+        """Switched off and on at any moment of it: it goes on with what is not confirmed."""
+        for step in range(12):
+            self.again()
+            self.sync()
+            self.listen_in()
+            syncing = self.start(clear=True)
+            self.stage.until(lambda: bool(self.deletions()))
+            self.stage.wait(step * 0.0005)
+            self.stage.power_cycle(1)
+            report = self.stage.run(syncing)
+            self.assertEqual((report.cleared, self.numbers()), (7, []))
+            self.assertEqual(self.marked(), set(range(1, 8)))
+            self.assertLessEqual(len(self.deletions()), 8)
+            self.assertEqual(self.at_home(), self.pictures)
+            self.doCleanups()
+        self.finish()
+
+    def test_another_card_meanwhile(self) -> None:
+        """When the camera comes back with another card, nothing on that is deleted."""
+        syncing = self.start(clear=True)
+        self.stage.until(lambda: len(self.numbers()) == 4)
+        self.stage.run(self.fake.switch_off())
+        old, self.fake.card = self.fake.card, PlainCard(7, 0, newest=NOW - 50_000, seed=9)
+        left = {file.number for file in old.files}
+        self.fake.switch_on()
+        report = self.stage.run(syncing)
+        self.assertEqual(len(self.numbers()), 7)
+        self.assertIn(report.cleared, (3, 4), "of one it is not known")
+        self.assertLessEqual(len(left & self.marked()), 1)
+        self.finish()
+
+    def test_gone_for_good(self) -> None:
+        """A camera that does not come back any more: all is home, so it is no failure."""
+        self.sync()
+        syncing = self.start(clear=True)
+        self.stage.until(lambda: len(self.numbers()) == 4)
+        self.stage.run(self.fake.switch_off())
+        with capturedLogs() as events:
+            report = self.stage.run(syncing)
+        self.assertEqual((report.skipped, report.failed), (7, 0))
+        self.assertIn("stays on the card for now", story(events, LogLevel.warn)[-1])
+        self.fake.switch_on()
+        self.stage.run(self.camera.connect())
+        self.stage.run(self.camera.login())
+        self.sync(clear=True)
+        self.assertEqual((self.numbers(), self.at_home()), ([], self.pictures))
+        self.finish()
+
+    def test_killed(self) -> None:
+        """Killed between commit and deletion, and between deletion and mark: nothing is lost."""
+        with mock.patch.object(Camera, "delete", lambda *args: Deferred()):
+            syncing = self.start(clear=True)
+            self.stage.until(lambda: len(self.watcher.files) == 7)
+            syncing.cancel()
+            self.failureResultOf(syncing, CancelledError)
+        self.assertEqual(len(self.numbers()), 7)
+        self.kill()
+        with mock.patch.object(Library, "mark_deleted", lambda *args: Deferred()):
+            syncing = self.start(clear=True)
+            self.stage.until(lambda: len(self.numbers()) == 6)
+            self.stage.wait(1)
+            self.assertNoResult(syncing)
+            syncing.cancel()
+            self.failureResultOf(syncing, CancelledError)
+        self.assertEqual((len(self.numbers()), self.marked()), (6, set()))
+        self.kill()
+        report = self.sync(clear=True)
+        self.assertEqual((report.new, report.cleared), (0, 6))
+        self.assertEqual((self.numbers(), self.at_home()), ([], self.pictures))
         self.finish()
 
 

@@ -21,7 +21,11 @@ Arguments = argparse.Namespace
 
 @dataclass(frozen=True)
 class Call:
-    """Whom to call, how, and what is ours."""
+    """
+    Whom to call, how, and what is ours.
+
+    @ivar clear: whether a sync deletes from the card what is safe at home.
+    """
 
     target: Target
     policy: Policy
@@ -30,6 +34,7 @@ class Call:
     zone: tzinfo | None
     state: Path
     library: Path
+    clear: bool = False
 
     def camera(self, reactor: Any) -> Camera:
         """The client for it."""
@@ -107,7 +112,7 @@ def _named(call: Call, camera: str | None, config: Config | None) -> Call:
     for known in config.cameras if config else ():
         if known.name == camera:
             return replace(call, target=known.target, user=known.user, password=known.password,
-                           zone=known.zone)  # fmt: skip
+                           zone=known.zone, clear=known.after_visit == "delete")  # fmt: skip
     if not _is_address(camera):
         names = ", ".join(known.name for known in config.cameras) if config else ""
         raise ConfigError(

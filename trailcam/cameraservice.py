@@ -62,6 +62,25 @@ class LogListener:
         tell("{what}", what=str(what))
 
 
+class _Guarded:
+    """A listener that can do no harm by raising; that it does is told once."""
+
+    log = make_logger(__name__)
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._raised = False
+
+    def happened(self, what: Happening) -> None:
+        """Pass it on."""
+        try:
+            self._listener.happened(what)
+        except Exception:
+            if not self._raised:
+                self.log.failure("a listener failed, at {what!r}", what=str(what))
+            self._raised = True
+
+
 class LibraryService(Service):
     """
     A library that several cameras share: open while the service runs.
@@ -161,7 +180,7 @@ class CameraService(Service):
         self._connected = connected
         self._radios = radios or Radios(reactor, state=state)
         self._own_radios = radios is None
-        self._listener = listener or LogListener()
+        self._listener = _Guarded(listener or LogListener())
         self._wall_clock = wall_clock
         self._visiting: Deferred[Any] | None = None
         self._waiting: list[Deferred[Any]] = []
@@ -186,6 +205,7 @@ class CameraService(Service):
     def startService(self) -> None:
         """Begin with what is due: a visit at once, unless one went well not long ago."""
         super().startService()
+        self._past, self.error = _Past(), None
         self._planning = Deferred.fromCoroutine(self._recall())
         # If the library cannot be used, the visit says so.
         self._planning.addErrback(lambda failure: None).addBoth(self._plan)
@@ -193,10 +213,9 @@ class CameraService(Service):
     def stopService(self) -> Deferred[Any]:
         """Interrupt a visit; fires when the camera was told and the radios are as they were."""
         super().stopService()
-        if self._next is not None and self._next.active():
-            self._next.cancel()
         if self._planning is not None:
             self._planning.cancel()
+        self._plan()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -276,6 +295,8 @@ class CameraService(Service):
         for each in waiting:
             if not each.called:  # else whoever asked has given up
                 each.callback(result)
+        if self._planning is None:
+            self._plan()
 
     # -- by itself ---------------------------------------------------------
 
@@ -284,12 +305,15 @@ class CameraService(Service):
         await self._library.ready()
         visits = await self._library.library.visits(self._config.name, SEEN)
         well = next((visit for visit in visits if visit.outcome == "ok"), None)
-        if well is not None and self._config.repeats:
+        # A visit that somebody wanted may be over meanwhile.
+        if well is not None and self._config.repeats and self._past.ended is None:
             ago = (self._now() - well.ended).total_seconds()
             self._past = _Past(self._reactor.seconds() - ago, assess(visits).battery)
 
     def _plan(self, _: object = None) -> None:
-        """Begin the next visit, or wait for it."""
+        """Begin the next visit, or wait for it; called whenever something has changed."""
+        if self._next is not None and self._next.active():
+            self._next.cancel()
         self._planning = self._next = self.due = None
         if not self.running:
             return
@@ -307,7 +331,7 @@ class CameraService(Service):
             return
         left = (self.due - now).total_seconds()
         if left <= 0:
-            self.visit().addCallbacks(self._tell, self._complain).addBoth(self._plan)
+            self.visit_now()
         else:
             self._next = self._reactor.callLater(min(left, LOOK), self._plan)
 

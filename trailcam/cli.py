@@ -26,7 +26,7 @@ Run = Callable[[argparse.Namespace], int]
 _EPILOG = """\
 CAMERA is HOST[:PORT], a name from the configuration, or nothing to search for one.
 
-exit status: 0 done, 1 some files failed, 2 wrong usage, 3 no camera answered,
+exit status: 0 done, 1 some files failed or you said no, 2 wrong usage, 3 no camera answered,
              4 login refused, 5 library or state unusable, 130 interrupted
 """
 

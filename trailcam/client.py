@@ -246,13 +246,14 @@ class Camera:
 
         return Deferred.fromCoroutine(work())
 
-    def format_card(self) -> Deferred[int | None]:
+    def format_card(self, session: int | None = None) -> Deferred[int | None]:
         """
         Erase the whole card. It is asked for once.
 
+        @param session: as for L{delete}.
         @return: fires with how many MB are free then; C{None} where the camera does not say.
         """
-        return Deferred.fromCoroutine(self._once(Format()))
+        return Deferred.fromCoroutine(self._once(Format(), session))
 
     def snap(self) -> Deferred[None]:
         """Take a photo now (evidence P). It is asked for once."""

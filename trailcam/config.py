@@ -57,6 +57,8 @@ class CameraConfig:
     @ivar network: its name, where the camera does not tell it, being awake.
     @ivar network_password: the passphrase to it.
     @ivar budget: so many seconds a visit may take.
+    @ivar after_visit: C{keep} or C{delete}: what becomes of the pictures on the card that are
+        safe at home.
     @ivar battery_low: below so many percent it is told; 0 for never.
     @ivar card_low: when less MB are free on the card it is told; 0 for never.
     """
@@ -76,6 +78,7 @@ class CameraConfig:
     network: str | None = None
     network_password: str = field(default="", repr=False)
     budget: float = 900.0
+    after_visit: str = "keep"
     battery_low: int = 20
     card_low: int = 500
 
@@ -122,6 +125,13 @@ class Config:
     warnings: tuple[str, ...] = ()
 
 
+class _Parser(ConfigParser):
+    """Takes C{after-visit} for C{after_visit}, and capitals for small letters."""
+
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr.strip().lower().replace("-", "_")
+
+
 class _Source:
     """
     The text of one file, and what is to be said about it.
@@ -144,7 +154,7 @@ class _Source:
         self._where = self._scan()
 
     def _parse(self) -> ConfigParser:
-        parser = ConfigParser(interpolation=None, strict=True, default_section="")
+        parser = _Parser(interpolation=None, strict=True, default_section="")
         try:
             parser.read_file(self._lines)
         except DuplicateSectionError as error:
@@ -169,7 +179,7 @@ class _Source:
                 section = match["header"]
                 where[section, ""] = number
             elif match := ConfigParser.OPTCRE.match(line):
-                where[section, match["option"].strip().lower()] = number
+                where[section, self._parser.optionxform(match["option"])] = number
         return where
 
     def sections(self) -> list[str]:

@@ -127,6 +127,13 @@ def _network(text: str) -> str:
     return text
 
 
+def _after_visit(text: str) -> str:
+    choices = ("keep", "delete")
+    if text.lower() not in choices:
+        raise _Wrong("keep or delete", choices)
+    return text.lower()
+
+
 _PORT = _number(1, 65535, int)
 
 #: The keys of each kind of section, and how each is read.
@@ -160,6 +167,7 @@ KEYS: Mapping[str, Mapping[str, Reader]] = {
         "wifi": _wifi,
         "network": _network,
         "network_password_file": _path,
+        "after_visit": _after_visit,
         "budget": _number(1, 1440),
         "battery_low": _number(0, 100, int),
         "card_low": _number(0, 10**6, int),

@@ -253,6 +253,8 @@ class SyncTeller:
             f"{report.new} new ({human_bytes(report.bytes)}), {report.skipped} here already, "
             f"{report.failed} failed, in {seconds} s"
         )
+        if report.cleared:
+            text += f"; {report.cleared} deleted from the card"
         self._console.event("done", text, new=report.new, skipped=report.skipped,
                             failed=report.failed, bytes=report.bytes, seconds=seconds,
                             **more)  # fmt: skip

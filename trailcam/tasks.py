@@ -45,7 +45,18 @@ from trailcam.runner import run
 from trailcam.target import Target
 from trailcam.wire import pppp
 
-__all__ = ["discover", "info", "list_media", "live", "rescan", "send", "sync"]
+__all__ = [
+    "discover",
+    "info",
+    "list_media",
+    "live",
+    "rescan",
+    "send",
+    "sync",
+    "verbosity",
+    "wall_time",
+    "with_camera",
+]
 
 Arguments = argparse.Namespace
 
@@ -53,16 +64,17 @@ Arguments = argparse.Namespace
 # -- the frame around every command ----------------------------------------
 
 
-def _verbosity(arguments: Arguments, usual: int = 1) -> int:
+def verbosity(arguments: Arguments, usual: int = 1) -> int:
+    """How much is logged: see L{start_logging}."""
     return 0 if arguments.quiet else min(2, usual + arguments.verbose)
 
 
-def _with_camera(
+def with_camera(
     arguments: Arguments, work: Callable[[Any, Camera, Call, Console], Awaitable[int]]
 ) -> int:
     """Connect, log in, do C{work}, and say goodbye."""
     call, console = make_call(arguments), Console(arguments.json)
-    start_logging(_verbosity(arguments))
+    start_logging(verbosity(arguments))
 
     async def main(reactor: Any) -> int:
         camera = call.camera(reactor)
@@ -82,7 +94,7 @@ def _with_camera(
 def discover(arguments: Arguments) -> int:
     """List the cameras that answer."""
     config, console = find_config(arguments), Console(arguments.json)
-    start_logging(_verbosity(arguments))
+    start_logging(verbosity(arguments))
     target = Target(
         interface=arguments.interface or "",
         broadcast=arguments.broadcast,
@@ -156,7 +168,7 @@ def info(arguments: Arguments) -> int:
                       **{**information.fields, "camera": where})  # fmt: skip
         return 0
 
-    return _with_camera(arguments, work)
+    return with_camera(arguments, work)
 
 
 def _describe(information: DeviceInformation, where: str) -> str:
@@ -197,7 +209,7 @@ def list_media(arguments: Arguments) -> int:
         count = 0
         async for file in camera.media():
             count += 1
-            taken = _wall_time(file)
+            taken = wall_time(file)
             length = f"  {file.duration_ms / 1000:.0f} s" if file.duration_ms else ""
             console.event("media", f"{file.label:<15}  {taken or 'time unknown':<19}{length}",
                           type="photo" if file.is_photo else "video", fileType=file.file_type,
@@ -207,10 +219,10 @@ def list_media(arguments: Arguments) -> int:
         console.event("done", f"{count} on the card", count=count)
         return 0
 
-    return _with_camera(arguments, work)
+    return with_camera(arguments, work)
 
 
-def _wall_time(file: MediaFile) -> str | None:
+def wall_time(file: MediaFile) -> str | None:
     """The camera's wall clock when it was taken."""
     if file.media_time is None:
         return None
@@ -241,7 +253,7 @@ def live(arguments: Arguments) -> int:
                           seconds=recording.seconds, path=str(path))  # fmt: skip
         return 0
 
-    return _with_camera(arguments, work)
+    return with_camera(arguments, work)
 
 
 class _Recording:
@@ -309,7 +321,7 @@ def send(arguments: Arguments) -> int:
         console.value(answer, json.dumps(answer, indent=2))
         return 0 if answer.get("result", 0) == 0 else 1
 
-    return _with_camera(arguments, work)
+    return with_camera(arguments, work)
 
 
 # -- sync ------------------------------------------------------------------
@@ -319,7 +331,7 @@ def sync(arguments: Arguments) -> int:
     """Bring home what is new."""
     call = make_call(arguments)
     bar = ProgressBar(not arguments.json and not arguments.quiet)
-    start_logging(_verbosity(arguments), lambda: bar.write)
+    start_logging(verbosity(arguments), lambda: bar.write)
     teller = SyncTeller(Console(arguments.json, bar), bar)
 
     async def main(reactor: Any) -> int:
@@ -331,12 +343,13 @@ def sync(arguments: Arguments) -> int:
             await camera.connect()
             teller.connected(camera)
             await camera.login()
-            report = await sync_library(reactor, camera, library, teller, call.zone)
+            report = await sync_library(reactor, camera, library, teller, call.zone,
+                                        clear=call.clear)  # fmt: skip
         except BaseException:
             teller.unfinished()
             raise
         else:
-            return teller.done(report)
+            return teller.done(report, **({"cleared": report.cleared} if call.clear else {}))
         finally:
             bar.stop()
             await camera.close()
@@ -351,7 +364,7 @@ def rescan(arguments: Arguments) -> int:
     path = arguments.library or (config.library if config else default_library())
     if not path.is_dir():
         raise LibraryError(f"there is no library at {path}")
-    start_logging(_verbosity(arguments))
+    start_logging(verbosity(arguments))
 
     async def main(reactor: Any) -> int:
         library = Library(path, reactor)

@@ -9,6 +9,7 @@ L{CameraVisit._leave}, which says CLOSE and puts the radios back.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -59,7 +60,7 @@ class CameraVisit:
         @param library: open.
         @param observer: is told of every file.
         @param connected: is told when a session stands.
-        @param tell: is told what happens.
+        @param tell: is told what happens; it must not raise.
         @param wall_clock: the time in seconds since 1970, in UTC.
         """
         self._reactor = reactor
@@ -86,11 +87,11 @@ class CameraVisit:
         Make it, as soon as it is this camera's turn to use the radios.
 
         @return: fires with what came home; fails with what was in the way, once the camera was
-            told and the radios are as they were. May be cancelled.
+            told and the radios are as they were. May be cancelled; leaving is not cut short.
         """
         if self._config.wake is None and self._config.wifi is None:
-            return self._within_budget()
-        return self._radios.borrow(self._within_budget)
+            return self._whole()
+        return self._radios.borrow(self._whole)
 
     def record(self, result: SyncReport | Failure) -> Visit:
         """
@@ -122,8 +123,11 @@ class CameraVisit:
             self._drift,
         )
 
-    def _within_budget(self) -> Deferred[SyncReport]:
+    def _whole(self) -> Deferred[SyncReport]:
         self._began = self._now()
+        return Deferred.fromCoroutine(self._run())
+
+    def _within_budget(self) -> Deferred[SyncReport]:
         budget = self._config.budget
 
         def over(failure: Failure) -> Failure:
@@ -132,16 +136,16 @@ class CameraVisit:
             text = f"the visit took more than its budget of {budget / 60:g} minutes"
             return Failure(CameraLost(text))
 
-        visiting = Deferred.fromCoroutine(self._run())
-        visiting.addTimeout(budget, self._reactor)
-        return visiting.addErrback(over)
+        working = Deferred.fromCoroutine(self._work())
+        working.addTimeout(budget, self._reactor)
+        return working.addErrback(over)
 
     async def _run(self) -> SyncReport:
         try:
-            return await self._work()
+            return await self._within_budget()
         finally:
             self._enter("leaving")
-            await self._leave()
+            await _to_the_end(Deferred.fromCoroutine(self._leave()))
             self._enter(None)
 
     async def _work(self) -> SyncReport:
@@ -160,6 +164,7 @@ class CameraVisit:
             self,
             self._config.zone,
             report=self.report,
+            clear=self._config.after_visit == "delete",
         )
 
     async def _leave(self) -> None:
@@ -169,7 +174,14 @@ class CameraVisit:
             if self._awake_since is not None:
                 self._awake = self._reactor.seconds() - self._awake_since
             if self._config.wifi is not None:
-                await self._radios.leave()
+                await self._leave_network()
+
+    async def _leave_network(self) -> None:
+        try:
+            await self._radios.leave()
+        except RadioError as error:
+            # What came home is home, and what went wrong before is worth more to know.
+            self.log.warn("{name}: {why}", name=self._config.name, why=str(error))
 
     # -- the radios --------------------------------------------------------
 
@@ -249,3 +261,18 @@ class CameraVisit:
 
     def _now(self) -> datetime:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=self._wall_clock())
+
+
+async def _to_the_end(work: Deferred[None]) -> None:
+    """Wait for what must not be cut short: to cancel the waiting does nothing."""
+    while not work.called:
+        over: Deferred[None] = Deferred()
+        work.addBoth(_pass_by, over)
+        with suppress(CancelledError):
+            await over
+    await work
+
+
+def _pass_by(result: Any, over: Deferred[None]) -> Any:
+    over.callback(None)
+    return result

@@ -133,6 +133,17 @@ class Index:
         row = self.cursor.fetchone()
         return None if row is None else str(row[0])
 
+    def find(self, device_id: str, file: MediaFile) -> StoredFile | None:
+        """
+        What is written down of a file that was brought home, be it there still or not.
+
+        @param file: as L{trailcam.library.records.normal} leaves it.
+        """
+        which = identity(device_id, file)
+        self.cursor.execute(f"SELECT {_COLUMNS} FROM media WHERE {_WHICH}", which)
+        row = self.cursor.fetchone()
+        return None if row is None else self._stored(row)
+
     def add(self, files: Iterable[StoredFile]) -> None:
         """Write down files; one that is known is replaced, but stays deleted on the card."""
         self.cursor.executemany(_ADD, [self._row(file) for file in files])

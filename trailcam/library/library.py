@@ -24,7 +24,14 @@ from trailcam.library.database import Database, InlineDatabase, PooledDatabase
 from trailcam.library.files import explained
 from trailcam.library.folders import Found
 from trailcam.library.index import Index
-from trailcam.library.records import RescanReport, Source, StoredFile, identity, normal
+from trailcam.library.records import (
+    Identity,
+    RescanReport,
+    Source,
+    StoredFile,
+    identity,
+    normal,
+)
 from trailcam.library.shelf import Arrival, Shelf
 from trailcam.library.visits import Visit, newest_visits, record_visit
 from trailcam.logs import make_logger
@@ -98,6 +105,15 @@ class Library:
         """
         return self._run(self._missing, source, files)
 
+    def copies(
+        self, source: Source, files: Sequence[MediaFile]
+    ) -> Deferred[dict[MediaFile, StoredFile]]:
+        """
+        Of which files a whole copy is here: in the index, and on the disk with the size and
+        the SHA-256 that it was written down with.
+        """
+        return self._run(self._copies, source, files)
+
     def part_path(self, source: Source, file: MediaFile) -> Deferred[Path]:
         """Where to write a file while it comes; the folder is there, the file is not."""
         return self._run(self._part_path, source, file)
@@ -139,13 +155,13 @@ class Library:
         """Let a file that was deleted be missing again."""
         return self._run(self._forget, source, file)
 
-    def mark_deleted(self, file: StoredFile, when: datetime) -> Deferred[None]:
+    def mark_deleted(self, file: StoredFile, when: datetime | None = None) -> Deferred[None]:
         """
         Remember that a file was deleted from the camera's card; it stays known, and here.
 
-        @param when: aware.
+        @param when: aware; C{None} for now.
         """
-        return self._run(self._mark_deleted, file, when)
+        return self._run(self._mark_deleted, file, when or self._now())
 
     def record_visit(self, visit: Visit) -> Deferred[None]:
         """Remember a visit; of each camera the newest 10000 are kept."""
@@ -225,6 +241,17 @@ class Library:
         await self._folder(source)
         return await self._index.read(_missing, source.device_id, files)
 
+    async def _copies(
+        self, source: Source, files: Sequence[MediaFile]
+    ) -> dict[MediaFile, StoredFile]:
+        found = await self._index.read(_known, source.device_id, files)
+        stored = list(found.values())
+        whole: set[Identity] = set()
+        for start in range(0, len(stored), _BATCH):
+            kept = await self._worker.call(self._shelf.whole, stored[start : start + _BATCH])
+            whole.update(each.identity for each in kept)
+        return {file: copy for file, copy in found.items() if copy.identity in whole}
+
     async def _part_path(self, source: Source, file: MediaFile) -> Path:
         folder = await self._folder(source)
         return await self._worker.call(self._shelf.part_path, source, folder, normal(file))
@@ -303,6 +330,13 @@ def _missing(index: Index, device_id: str, files: Sequence[MediaFile]) -> list[M
     for file in files:
         once.setdefault(identity(device_id, normal(file)), file)
     return [file for file in once.values() if index.known(device_id, normal(file)) is None]
+
+
+def _known(
+    index: Index, device_id: str, files: Sequence[MediaFile]
+) -> dict[MediaFile, StoredFile]:
+    found = ((file, index.find(device_id, normal(file))) for file in files)
+    return {file: stored for file, stored in found if stored is not None}
 
 
 def _without_copies(index: Index, batch: list[Found], gone: set[str]) -> list[Found]:

@@ -115,6 +115,12 @@ class Shelf:
             arrival.now,
         )
 
+    def whole(self, batch: list[StoredFile]) -> list[StoredFile]:
+        """Those that are still here as they were written down: size and SHA-256 are right."""
+        with explained(self.root):
+            self._lock.check()
+            return [stored for stored in batch if _is_whole(stored)]
+
     def discard(self, part: Path) -> None:
         """Delete a C{.part} file."""
         with explained(self.root):
@@ -163,6 +169,14 @@ class Shelf:
 
     def _day(self, name: MediaName) -> Path:
         return make_folder(make_folder(self.root / name.folder) / day_folder(name.taken))
+
+
+def _is_whole(stored: StoredFile) -> bool:
+    path = stored.path
+    try:
+        return path.stat().st_size == stored.size and sha256_of(path) == stored.sha256
+    except OSError:
+        return False
 
 
 def _taken(seconds: int | None, source: Source) -> Moment | None:

@@ -4,7 +4,8 @@ Bringing home what is new: the main job.
 It lists what is on the card, fetches what the library does not have, three
 photos or one video at a time, and takes each in once it is whole. What came
 damaged is fetched again; when the camera is lost, the client comes back by
-itself and the sync goes on with what is missing.
+itself and the sync goes on with what is missing. Only where it is wanted, the
+card is emptied afterwards of what is safe at home.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from twisted.python.failure import Failure
 
 from trailcam.client import BATCH, Camera, MediaListing
 from trailcam.commands import PAGE_SIZE, DeviceInformation, MediaFile
-from trailcam.errors import CameraLost, CommandFailed, DamagedTransfer, DecodeError
+from trailcam.errors import (
+    CameraLost,
+    CommandFailed,
+    DamagedTransfer,
+    DecodeError,
+    LibraryError,
+    TrailcamError,
+)
+from trailcam.library.clearing import Clearing, safe_copies, unambiguous
 from trailcam.library.library import Library
 from trailcam.library.records import Source, StoredFile
 from trailcam.logs import make_logger
@@ -49,6 +58,7 @@ class SyncReport:
     @ivar bytes: how many bytes came home.
     @ivar seconds: how long it took.
     @ivar transferring: for how many of them files came.
+    @ivar cleared: how many files were deleted from the card.
     """
 
     new: int = 0
@@ -57,6 +67,7 @@ class SyncReport:
     bytes: int = 0
     seconds: float = 0.0
     transferring: float = 0.0
+    cleared: int = 0
 
 
 class Observer(Protocol):
@@ -83,6 +94,7 @@ def sync(
     zone: tzinfo | None = None,
     *,
     report: SyncReport | None = None,
+    clear: bool = False,
 ) -> Deferred[SyncReport]:
     """
     Bring home what is new.
@@ -91,10 +103,12 @@ def sync(
     @param library: open.
     @param zone: the camera's time zone; C{None} for the station's.
     @param report: is kept up to date meanwhile.
+    @param clear: then delete from the card, one by one, what has a whole copy at home; what
+        cannot be deleted is told in the log, and stays until the next time.
     @return: fires when all has been tried; fails when the camera is gone for
         good or the library can take no more. What is home by then stays.
     """
-    work = _Sync(reactor, camera, library, observer, zone, report or SyncReport())
+    work = _Sync(reactor, camera, library, observer, zone, report or SyncReport(), clear)
     return Deferred.fromCoroutine(work.run())
 
 
@@ -135,6 +149,9 @@ class _Sync:
     observer: Observer
     zone: tzinfo | None
     report: SyncReport
+    clear: bool
+    listed: list[MediaFile] = field(default_factory=list)
+    fresh: dict[MediaFile, StoredFile] = field(default_factory=dict)
     queue: deque[_Wanted] = field(default_factory=deque)
     losses: int = 0
     committing: Deferred[Any] | None = None
@@ -146,7 +163,7 @@ class _Sync:
         information = await self.camera.info()
         self.observer.informed(information)
         source = Source(information.device_id, self.camera.target.name, self.zone)
-        listing = self.camera.media()
+        listing, session = self.camera.media(), self.camera.sessions
         try:
             more = True
             while more or self.queue:
@@ -165,6 +182,9 @@ class _Sync:
         if listing.repeated:
             self.log.warn("the camera repeats its list: if older pictures are missing at home, "
                           "do not format the card")  # fmt: skip
+        if self.clear:
+            # Not before: pages shift when files disappear from a list that is being read.
+            await self._clear(source, session)
         self.report.seconds = self.clock.seconds() - began
         return self.report
 
@@ -176,6 +196,8 @@ class _Sync:
             if len(files) >= PAGE_SIZE:
                 break
         missing = await self.library.missing(source, files)
+        if self.clear:
+            self.listed += files
         self.queue.extend(_Wanted(file) for file in missing)
         known = len(files) - len(missing)
         self.report.skipped += known
@@ -253,9 +275,35 @@ class _Sync:
             await self.library.discard(got.path)
             self._again(wanted, error)
             return
+        if self.clear:
+            self.fresh[wanted.file] = stored
         self.report.new += 1
         self.report.bytes += got.size
         self.observer.stored(stored)
+
+    async def _clear(self, source: Source, session: int) -> None:
+        """Delete from the card what was brought home, now or before; what fails is no harm."""
+        files = unambiguous(self.listed)
+        known = [file for file in files if file not in self.fresh]
+        copies = await safe_copies(self.library, source, known) | self.fresh
+        clearing = Clearing(self.camera, self.library, source.device_id, session,
+                            deleted=self._deleted, failed=self._not_deleted)  # fmt: skip
+        try:
+            # What is marked is not tried again and again: the camera said that it has gone.
+            await clearing.run({file: copies[file] for file in files
+                                if file in copies and copies[file].deleted is None})  # fmt: skip
+        except LibraryError:
+            raise
+        except TrailcamError as error:
+            self.log.warn("{why}: what was not deleted stays on the card for now", why=str(error))
+        if self.report.cleared:
+            self.log.info("{count} deleted from the card", count=self.report.cleared)
+
+    def _deleted(self, file: MediaFile) -> None:
+        self.report.cleared += 1
+
+    def _not_deleted(self, file: MediaFile, why: str) -> None:
+        self.log.warn("{why}; {file} stays on the card", why=why, file=file.label)
 
     async def _committed(self) -> None:
         """Wait for the disk; fails as the first commit that failed."""

@@ -170,9 +170,12 @@ class Visit:
         yield Show(sequence, file, integer(request, "sessionNo", 0xFFFF))
 
     def _delete(self, code: int, sequence: int, request: Json) -> Iterator[Deed]:
-        for file in self._named([request]):
-            self._card.delete(file)
-        yield _agree(sequence, code, delRet=0)
+        try:
+            self._card.delete(self._find(request))
+        except LookupError:
+            yield _refuse(sequence, code, "File not found", delRet=-1)
+        else:
+            yield _agree(sequence, code, delRet=0)
 
     def _delete_all(self, code: int, sequence: int, request: Json) -> Iterator[Deed]:
         self._card.clear()
