@@ -55,7 +55,8 @@ HOUSE = (
     "simulator.server simulator.asleep simulator.command",
     "testing",
     # The command line, and C{python -m trailcam}.
-    "cli __main__",
+    "commandline commandline.arguments commandline.simulator commandline.camera commandline.radio",
+    "commandline.card commandline.files cli __main__",
 )
 ORDER = " ".join(HOUSE).split()
 
@@ -161,7 +162,7 @@ class LayerTests(TestCase):
     def test_the_test_sees(self) -> None:
         """The imports that are known to be there are found, also those inside functions."""
         self.assertIn("wire.pppp", ours("session.session"))
-        self.assertIn("tasks", ours("cli"))
+        self.assertIn("tasks", ours("commandline.camera"))
         self.assertIn("twisted", foreign("protocol"))
         self.assertIn("wire.device_id", reached("session.channel"))
 
@@ -203,7 +204,7 @@ class LayerTests(TestCase):
         """The product works without the simulated camera: only these know it."""
         for module in sources():
             if any(other in within("simulator") for other in ours(module)):
-                allowed = {"testing", "cli", *within("simulator")}
+                allowed = {"testing", "commandline.simulator", *within("simulator")}
                 self.assertIn(module, allowed, f"{module} imports the simulator")
 
     def test_testing_apart(self) -> None:

@@ -111,7 +111,7 @@ def visits(arguments: Arguments) -> int:
 
 
 def _line(visit: Visit) -> str:
-    """Like C{2026-11-22 06:00  garden  ok  12 new, 3.4 MB  awake 41 s (56 % transferring) …}."""
+    """A line that tells how one went, and below it the seconds of its phases."""
     began = visit.began.astimezone().strftime("%Y-%m-%d %H:%M")
     parts = [f"{began}  {visit.camera}  {visit.outcome}"]
     if visit.outcome == "ok" or visit.new:

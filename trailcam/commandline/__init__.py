@@ -1,0 +1,1 @@
+"""What can be typed behind C{trailcam}, by theme. Nothing heavy is imported here."""
