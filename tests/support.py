@@ -376,7 +376,7 @@ class FakeRadios(Radios):
     @ivar asked: C{wake}, C{join}, C{leave} and C{close}, in the order they were asked for.
     @ivar given: what they were given, likewise.
     @ivar takes: how many seconds each takes; infinity: for ever, until it is cancelled.
-    @ivar trouble: what each fails with the next times; then it goes well.
+    @ivar trouble: what each fails with the next times, C{None} for not; then it goes well.
     @ivar cancelled: what was cancelled before it had ended.
     """
 
@@ -386,7 +386,7 @@ class FakeRadios(Radios):
         self.asked: list[str] = []
         self.given: list[tuple[Any, ...]] = []
         self.takes = {"wake": 2.0, "join": 3.0, "leave": 1.0, "close": 0.0}
-        self.trouble: defaultdict[str, list[Exception]] = defaultdict(list)
+        self.trouble: defaultdict[str, list[Exception | None]] = defaultdict(list)
         self.cancelled: list[str] = []
 
     def wake(self, which: Any) -> Deferred[Access]:
@@ -410,12 +410,11 @@ class FakeRadios(Radios):
         self.asked.append(what)
         self.given.append(given)
         answer: Deferred[Any] = Deferred(lambda _: self._cancel(what, call))
-        outcome = self.trouble[what].pop(0) if self.trouble[what] else result
+        error = self.trouble[what].pop(0) if self.trouble[what] else None
+        outcome = Failure(error) if error is not None else result
         call = None
         if self.takes[what] != float("inf"):
             call = self._reactor.callLater(self.takes[what], answer.callback, outcome)
-            if isinstance(outcome, Exception):
-                answer.addCallback(lambda error: Failure(error))
         return answer
 
     def _cancel(self, what: str, call: IDelayedCall | None) -> None:
