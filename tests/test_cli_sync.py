@@ -346,12 +346,12 @@ class InterruptedTests(SyncTestCase):
 
     def test_killed_and_another_port(self) -> None:
         """The counter-proof: after a kill -9, the same camera is silent to any other port."""
-        simulator, process = self.begin(3)
+        simulator, process = self.begin(12)
         process.kill()
         other = str(reserve_port())
         result = self.sync(simulator.camera, "--local-port", other, "--timeout", "1.5")
         self.assert_complains(result, 3, f"source port {other}")
-        self.assert_resumes(simulator, 3)
+        self.assert_resumes(simulator, 12)
 
     def test_killed_while_connecting(self) -> None:
         """A port is remembered before the first datagram leaves from it."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
 from trailcam.config import CameraConfig, Config, default_library, default_state, load, parse
-from trailcam.configkeys import KEYS, check_name, check_value
+from trailcam.configkeys import EXTRAS, KEYS, check_name, check_value
 from trailcam.errors import ConfigError
 from trailcam.firststeps import example
 from trailcam.schedule import Schedule
@@ -293,7 +293,7 @@ class RefusalTests(ConfigCase):
         """A section is one of three kinds, and a camera's has a name."""
         cases = {
             "[conection]": "[conection] is not a section; did you mean 'connection'?",
-            "[DEFAULT]": "there are [trailcam], [connection] and [camera NAME]",
+            "[DEFAULT]": "there are [trailcam], [connection], [camera NAME], [web], [mqtt] and [webhook]",
             "[Camera pond]": "[Camera pond] is not a section; did you mean 'camera'?",
             "[camera]": "the camera needs a name, like [camera garden]",
             "[camera my pond]": "'my pond' cannot be a camera's name",
@@ -463,8 +463,8 @@ class ExampleTests(ConfigCase):
         """Its commented keys: kind of section, key, value."""
         found, kind = [], ""
         for line in example().splitlines():
-            if line.startswith("["):
-                kind = line.strip("[]").split()[0]
+            if line.startswith(("[", "#[")):  # what a section switches on is off at first
+                kind = line.strip("#[]").split()[0]
             elif match := COMMENTED.match(line):
                 found.append((kind, match[1], match[2]))
         return found
@@ -491,11 +491,12 @@ class ExampleTests(ConfigCase):
         plain = parse(example(), str(self.home / "tap.conf"))
         samples = {"address", "interface", "broadcast", "local_port", "password_file", "zone",
                    "times", "quiet", "network", "network_password_file"}  # fmt: skip
-        for _, key, value in self.keys():
+        for kind, key, value in self.keys():
             text = example().replace(f"\n#{key} = {value}", f"\n{key} = {value}")
+            text = text.replace(f"\n#[{kind}]", f"\n[{kind}]")
             self.assertNotEqual(text, example())
             config = parse(text, str(self.home / "tap.conf"))
-            self.assertEqual(config != plain, key in samples, key)
+            self.assertEqual(config != plain, key in samples or kind in EXTRAS, key)
 
     def test_knows_what_can_be_said(self) -> None:
         """No field of Target or Policy was forgotten."""

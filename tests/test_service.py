@@ -1,33 +1,29 @@
-"""Tests of L{trailcam.service}: C{twistd trailcam}, and the services in other applications."""
+"""Tests of L{trailcam.service}: C{twistd trailcam}, its options, and a whole L{Station}."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from twisted.application.service import MultiService
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.internet.defer import CancelledError, gatherResults
 from twisted.python import usage
 from twisted.trial.unittest import TestCase
 
 from tests.processes import Process, ProcessTestCase, eventually, shared_simulator
-from tests.support import PlainCard
-from trailcam.client import Camera
-from trailcam.config import CameraConfig
-from trailcam.errors import LibraryError, LoginRefused, NoCameraAnswered
-from trailcam.library import Library
-from trailcam.service import CameraService, LibraryService, Options, Station
+from tests.support import FakeRadios, PlainCard
+from trailcam import service as service_module
+from trailcam.config import CameraConfig, Config
+from trailcam.library.visits import read_visits
+from trailcam.service import Options, Station
+from trailcam.simulator.faults import Faults
 from trailcam.target import Policy, Target
-from trailcam.testing import FakeCamera, InlineWorker, MemoryNetwork, reserve_port
+from trailcam.testing import FakeCamera, reserve_port
 
 TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
 NEWEST = 1_780_000_000
@@ -97,6 +93,19 @@ class TwistdTests(ProcessTestCase):
         self.assert_ends(process)
         self.assertEqual(len(list(self.library.glob("*/*/*"))), 12)
         self.assertEqual(len(set(simulator.sources)), 1)
+
+    def test_visit_now(self) -> None:
+        """SIGUSR1: every camera is visited now, and the log tells how that went."""
+        simulator = self.simulator("--photos", "1")
+        process = self.visiting(simulator.camera)
+        process.out_line("camera: 1 new, 0 here already, 0 failed")
+        simulator.saw_close()
+        process.send(signal.SIGUSR1)
+        process.out_line("camera: 0 new, 1 here already, 0 failed")
+        simulator.saw_close(2)
+        self.assert_ends(process)
+        self.assertEqual(len(simulator.sources), 2)
+        self.assertEqual(len(read_visits(self.library, "camera", -1)), 2)
 
     def test_ends_while_connecting(self) -> None:
         """SIGTERM while nobody answers ends it too."""
@@ -212,209 +221,71 @@ class OptionsTests(TestCase):
             self.assertRaises(usage.UsageError, self.options, *arguments)
 
 
-class ScheduleTests(TestCase):
-    """L{CameraService} on a network and a clock in memory."""
-
-    def setUp(self) -> None:
-        self.network = MemoryNetwork()
-        card = PlainCard(2, 0, newest=NEWEST)
-        self.fake = FakeCamera(self.network, card=card, search_port=None)
-        self.fake.start()
-        self.folder = Path(self.mktemp())
-        self.library = LibraryService(Library(self.folder, self.network, inline=True))
-        self.messages: list[str] = []
-        globalLogPublisher.addObserver(self.listen)
-        self.addCleanup(globalLogPublisher.removeObserver, self.listen)
-
-    def listen(self, event: Any) -> None:
-        """Keep what a person should see."""
-        if event.get("log_level") == LogLevel.error:
-            self.messages.append(event["log_format"].format(**event))
-
-    def service(self, **options: Any) -> CameraService:
-        """Of the fake camera, visited every 600 s."""
-        host, port = self.fake.address
-        options.setdefault("interval", 600.0)
-        config = CameraConfig("garden", Target(host=host, port=port), **options)
-        policy = Policy(discovery=1.0, pauses=(1.0,), total=5.0)
-        return CameraService(self.network, config, self.library, policy=policy,
-                             worker=InlineWorker())  # fmt: skip
-
-    def stop(self, service: CameraService) -> None:
-        """Stop everything; no timer is left."""
-        self.network.run_until(service.stopService())
-        self.network.run_until(self.library.stopService())
-        self.network.run_until(self.fake.stop())
-        self.settle()
-        self.assertEqual(self.network.getDelayedCalls(), [])
-
-    def settle(self) -> None:
-        """Let what is on its way arrive."""
-        self.network.pump([0.01] * 50)
-
-    def test_again_after_the_interval(self) -> None:
-        """It visits at once, and again after the interval, from the same source port."""
-        service = self.service()
-        service.startService()
-        first = self.network.run_until(service.visit())
-        self.assertEqual((service.last, first.new, first.skipped), (first, 2, 0))
-        self.fake.card.add(0, NEWEST + 60)
-        self.network.advance(599)
-        self.assertEqual((service.last, len(self.fake.sources)), (first, 1))
-        self.network.advance(1)
-        second = self.network.run_until(service.visit())
-        self.assertEqual((service.last, second.new, second.skipped), (second, 1, 2))
-        self.assertEqual((len(self.fake.sources), len(set(self.fake.sources))), (2, 1))
-        self.stop(service)
-
-    def test_only_once(self) -> None:
-        """With interval 0 there is one visit, and no timer after it."""
-        service = self.service(interval=0.0)
-        service.startService()
-        self.network.run_until(service.visit())
-        self.settle()
-        self.assertEqual(self.network.getDelayedCalls(), [])
-        self.stop(service)
-
-    def test_nobody_answers(self) -> None:
-        """A visit that failed is an error and a line in the log; the next one comes as usual."""
-        service = self.service()
-        self.network.drops = lambda sent: True
-        service.startService()
-        with self.assertRaises(NoCameraAnswered):
-            self.network.run_until(service.visit())
-        self.assertIsInstance(service.error, NoCameraAnswered)
-        self.assertIsNone(service.last)
-        (message,) = self.messages
-        self.assertIn("garden: no camera answered", message)
-        self.network.drops = lambda sent: False
-        self.network.advance(600)
-        report = self.network.run_until(service.visit())
-        self.assertEqual((service.last, service.error), (report, None))
-        self.stop(service)
-
-    def test_login_refused(self) -> None:
-        """A camera that refuses the login is not called again: its battery is not ours."""
-        service = self.service(password="wrong")
-        service.startService()
-        with self.assertRaises(LoginRefused):
-            self.network.run_until(service.visit())
-        self.assertIsInstance(service.error, LoginRefused)
-        self.settle()
-        self.assertEqual(self.network.getDelayedCalls(), [])
-        self.assertIn("restarted", self.messages[-1])
-        self.stop(service)
-
-    def test_library_unusable(self) -> None:
-        """No camera is called for a library that cannot take anything; later it may."""
-        self.folder.write_text("")
-        service = self.service()
-        service.startService()
-        self.assertIsInstance(service.error, LibraryError)
-        self.failureResultOf(service.visit(), LibraryError)
-        self.assertEqual(self.fake.sources, [])
-        self.folder.unlink()
-        self.network.advance(600)
-        self.assertEqual(self.network.run_until(service.visit()).new, 2)
-        self.stop(service)
-
-    def test_visits_join(self) -> None:
-        """Who asks for a visit while one goes on gets its report; giving up does not end it."""
-        service = self.service()
-        first, second, third = service.visit(), service.visit(), service.visit()
-        second.cancel()
-        self.failureResultOf(second, CancelledError)
-        report = self.network.run_until(first)
-        self.assertIs(self.successResultOf(third), report)
-        self.assertEqual((len(self.fake.sources), service.last), (1, report))
-        self.stop(service)
-
-    def test_stopped_and_started(self) -> None:
-        """Stopping in the middle says CLOSE and leaves no error; started again, it goes on."""
-        service = self.service()
-        service.startService()
-        waiting = service.visit()
-        while not service.camera.sessions:
-            self.network.advance(0.001)
-        self.stop_visit(service)
-        self.failureResultOf(waiting, CancelledError)
-        self.assertIsNone(service.error)
-        service.startService()
-        self.assertEqual(self.network.run_until(service.visit()).new, 2)
-        self.assertEqual(len(set(self.fake.sources)), 1)
-        self.stop(service)
-
-    def stop_visit(self, service: CameraService) -> None:
-        """Stop; the camera has heard of it."""
-        self.network.run_until(service.stopService())
-        self.settle()
-        self.assertIsNone(self.fake.session)
-
-
-class ReactorTests(TestCase):
-    """The services in an application of somebody else, with the real reactor."""
+class StationTests(TestCase):
+    """A L{Station}, with the real reactor."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
-        card = PlainCard(6, 0, newest=NEWEST)
-        self.fake = FakeCamera(reactor, card=card, port=0, search_port=None)
-        self.fake.start()
-        self.addCleanup(self.fake.stop)
-        host, port = self.fake.address
-        self.config = CameraConfig("garden", Target(host=host, port=port), interval=600.0)
-        self.application = MultiService()
-        self.library = LibraryService(Library(self.folder / "library", reactor))
-        self.library.setServiceParent(self.application)
+        self.radios: list[FakeRadios] = []
+        self.patch(service_module, "Radios", self.make_radios)
 
-    def add(self, **options: Any) -> CameraService:
-        """A camera's service in the application."""
-        service = CameraService(reactor, self.config, self.library,
-                                state=self.folder / "state", **options)  # fmt: skip
-        service.setServiceParent(self.application)
-        return service
+    def make_radios(self, reactor: Any, **options: Any) -> FakeRadios:
+        """Radios that can be watched."""
+        self.radios.append(FakeRadios(reactor, **options))
+        return self.radios[-1]
 
-    def assert_free(self, port: int) -> None:
-        """Somebody else can have the source port."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-            other.bind(("0.0.0.0", port))
+    def started(self, config: Config) -> Station:
+        """One that runs, at most until the test is over."""
+        station = Station(reactor, config)
+        station.startService()
+        self.addCleanup(lambda: station.stopService() if station.running else None)
+        return station
 
-    async def test_visit(self) -> None:
-        """In a plain MultiService it fetches everything, and stops without a trace."""
-        service = self.add()
-        self.application.startService()
-        report = await service.visit()
-        self.assertEqual((report.new, report.failed, service.last), (6, 0, report))
-        self.assertEqual(self.application.getServiceNamed("garden"), service)
-        await self.application.stopService()
-        self.assert_free(service.camera.local_port)
-        self.assertEqual(len(list(self.folder.glob("library/*/*/*.jpg"))), 6)
+    def camera(self, photos: int) -> FakeCamera:
+        """A camera that listens."""
+        card, faults = PlainCard(photos, 0, newest=NEWEST), Faults(unit=f"unit {photos}")
+        fake = FakeCamera(reactor, card=card, port=0, search_port=None, faults=faults)
+        fake.start()
+        self.addCleanup(fake.stop)
+        return fake
 
-    async def test_stopped_during_a_visit(self) -> None:
-        """stopService during a visit: CLOSE is said, and the port and the library are free."""
-        there: Deferred[Camera] = Deferred()
-        service = self.add(connected=there.callback)
-        self.application.startService()
-        camera = await there
-        await deferLater(reactor, 0)  # not within the call that told us
-        waiting = service.visit()
-        await self.application.stopService()
-        self.failureResultOf(waiting, CancelledError)
-        self.assertIsNone(service.error)
-        self.assert_free(camera.local_port)
-        again = Library(self.folder / "library", reactor)
-        await again.open()
-        await again.close()
+    async def new(self, station: Station) -> list[int]:
+        """How many files the visits to its cameras bring."""
+        reports = await gatherResults([each.visit() for each in station.cameras])
+        return [report.new for report in reports]
 
-    async def test_station(self) -> None:
-        """L{Station}: a whole configuration in one service."""
-        options = Options()
+    async def test_options(self) -> None:
+        """A whole configuration in one service."""
+        options, fake = Options(), self.camera(6)
         options.parseOptions([
-            "--camera", "{}:{}".format(*self.fake.address), "--local-port", str(reserve_port()),
+            "--camera", "{}:{}".format(*fake.address), "--local-port", str(reserve_port()),
             "--library", str(self.folder / "library"), "--state", str(self.folder / "state"),
         ])  # fmt: skip
-        station = Station(reactor, options.station)
-        station.startService()
-        (service,) = [each for each in station if isinstance(each, CameraService)]
+        station = self.started(options.station)
+        (service,) = station.cameras
         self.assertEqual((await service.visit()).new, 6)
-        self.assertEqual(self.fake.sources, [options["local-port"]])
+        self.assertEqual(fake.sources, [options["local-port"]])
         await station.stopService()
+
+    async def test_visit_all(self) -> None:
+        """Every camera is visited now; stopped meanwhile, the radios are let go of last."""
+        fakes = {"garden": self.camera(1), "pond": self.camera(2)}
+        cameras = tuple(CameraConfig(name, Target(*fake.address, name), interval=600.0)
+                        for name, fake in fakes.items())  # fmt: skip
+        config = Config(self.folder / "library", self.folder / "state", "info", Policy(), cameras)
+        station = self.started(config)
+        self.assertEqual(await self.new(station), [1, 2])
+        for fake in fakes.values():
+            fake.card.add(0, NEWEST + 60)
+        station.visit_all()
+        self.assertEqual(await self.new(station), [1, 1])
+        self.assertEqual([len(fake.sources) for fake in fakes.values()], [2, 2])
+        station.visit_all()
+        waiting = [each.visit() for each in station.cameras]
+        (radios,) = self.radios
+        await station.stopService()
+        for each in waiting:
+            self.failureResultOf(each, CancelledError)
+        self.assertEqual(radios.asked, ["close"])
+        visits = read_visits(config.library, None, -1)
+        self.assertEqual([each.outcome for each in visits], ["interrupted"] * 2 + ["ok"] * 4)

@@ -157,9 +157,9 @@ class GoodTests(VisitTestCase):
         self.assertEqual(self.phases(), [*PHASES, None])
         self.assertEqual(tuple(record.phases), PHASES)
         self.assertEqual([record.phases[each] for each in ("waking", "joining")], [2.0, 3.0])
-        self.assertAlmostEqual(record.phases["leaving"], 1.0, delta=0.01)
+        self.assertApproximates(record.phases["leaving"], 1.0, 0.01)
         whole = (record.ended - record.began).total_seconds()
-        self.assertAlmostEqual(sum(record.phases.values()), whole, delta=0.01)
+        self.assertApproximates(sum(record.phases.values()), whole, 0.01)
         self.assertEqual((record.camera, record.outcome, record.why), ("garden", "ok", None))
         self.assertEqual((record.new, record.failed, record.bytes), (7, 0, 7 * PlainCard.size))
         self.assertEqual((record.battery, record.temperature), (80, 9))
@@ -186,7 +186,7 @@ class GoodTests(VisitTestCase):
                               ({"wake": None, "wifi": None}, "login"), ({"wifi": None}, "joining")):
             record = self.make(self.visit(**config))
             spent = [record.phases.get(each, 0.0) for each in PHASES[PHASES.index(since) : -1]]
-            self.assertAlmostEqual(record.awake, sum(spent), delta=0.01)
+            self.assertApproximates(record.awake, sum(spent), 0.01)
             self.assertGreater(record.awake, record.transferring)
             self.again()
         self.finish()
@@ -214,7 +214,7 @@ class GoodTests(VisitTestCase):
             self.clock_is_ahead(ahead)
             record = self.make(self.visit(zone=zone))
             assert record.clock_drift is not None
-            self.assertAlmostEqual(record.clock_drift, ahead, delta=1.0)
+            self.assertApproximates(record.clock_drift, ahead, 1.0)
             self.again()
         self.finish()
 
@@ -320,10 +320,10 @@ class EndedEarlyTests(VisitTestCase):
             self.assertEqual(record.why,
                              "the visit took more than its budget of 0.133333 minutes")  # fmt: skip
             self.assert_left(phase)
-            self.assertAlmostEqual(sum(record.phases[each] for each in WORKING
-                                       if each in record.phases), BUDGET, delta=0.01)  # fmt: skip
+            self.assertApproximates(sum(record.phases[each] for each in WORKING
+                                       if each in record.phases), BUDGET, 0.01)  # fmt: skip
             awake = 0.0 if phase == "waking" else BUDGET - 2.0
-            self.assertAlmostEqual(record.awake, awake, delta=0.01)
+            self.assertApproximates(record.awake, awake, 0.01)
 
     def test_cancelled(self) -> None:
         """Cancelled, in whatever phase: likewise, and it was not the camera's fault."""
@@ -368,7 +368,7 @@ class EndedEarlyTests(VisitTestCase):
                 self.assertNoResult(visiting)
             record = visit.record(self.result_of(visiting))
             self.assertEqual((record.outcome, record.new, self.radios.cancelled), ("ok", 7, []))
-            self.assertAlmostEqual(record.phases["leaving"], 20.0, delta=0.01)
+            self.assertApproximates(record.phases["leaving"], 20.0, 0.01)
             self.assertLess(record.awake, BUDGET)
             self.again()
         self.finish()
@@ -446,7 +446,7 @@ class TroubleTests(VisitTestCase):
         policy = Policy(discovery=1.0, pauses=(1.0,), total=5.0)
         record = self.fails(NoCameraAnswered, self.visit(policy))
         self.assertEqual(list(record.phases), ["waking", "joining", "connecting", "leaving"])
-        self.assertAlmostEqual(record.awake, 3.0 + 3.0, delta=0.1)
+        self.assertApproximates(record.awake, 3.0 + 3.0, 0.1)
         self.finish()
 
     def test_login_refused(self) -> None:

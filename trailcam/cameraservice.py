@@ -21,7 +21,16 @@ from trailcam.client import Camera
 from trailcam.commands import DeviceInformation, MediaFile
 from trailcam.config import CameraConfig
 from trailcam.errors import LibraryError, LoginRefused, TrailcamError
-from trailcam.happenings import CameraBack, Happening, Listener, NewMedia, PhaseBegan, VisitEnded
+from trailcam.happenings import (
+    CameraBack,
+    Happening,
+    Listener,
+    Listeners,
+    NewMedia,
+    PhaseBegan,
+    Transferring,
+    VisitEnded,
+)
 from trailcam.health import SEEN, Limits, assess, news
 from trailcam.library import Library, StoredFile
 from trailcam.library.sync import Observer, SyncReport
@@ -55,30 +64,11 @@ class LogListener:
     def happened(self, what: Happening) -> None:
         """What is the story of one visit is told there already."""
         tell = self.log.warn
-        if isinstance(what, PhaseBegan | NewMedia | VisitEnded):
+        if isinstance(what, PhaseBegan | Transferring | NewMedia | VisitEnded):
             tell = self.log.debug
         elif isinstance(what, CameraBack):
             tell = self.log.info
         tell("{what}", what=str(what))
-
-
-class _Guarded:
-    """A listener that can do no harm by raising; that it does is told once."""
-
-    log = make_logger(__name__)
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._raised = False
-
-    def happened(self, what: Happening) -> None:
-        """Pass it on."""
-        try:
-            self._listener.happened(what)
-        except Exception:
-            if not self._raised:
-                self.log.failure("a listener failed, at {what!r}", what=str(what))
-            self._raised = True
 
 
 class LibraryService(Service):
@@ -180,7 +170,7 @@ class CameraService(Service):
         self._connected = connected
         self._radios = radios or Radios(reactor, state=state)
         self._own_radios = radios is None
-        self._listener = _Guarded(listener or LogListener())
+        self._listener = Listeners(listener or LogListener())
         self._wall_clock = wall_clock
         self._visiting: Deferred[Any] | None = None
         self._waiting: list[Deferred[Any]] = []

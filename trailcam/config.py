@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from configparser import (
     ConfigParser,
     DuplicateOptionError,
@@ -23,7 +24,7 @@ from datetime import time, tzinfo
 from pathlib import Path
 from typing import Any
 
-from trailcam.configkeys import KEYS, check_name, check_value, suggestion
+from trailcam.configkeys import EXTRAS, KEYS, check_name, check_value, suggestion
 from trailcam.errors import ConfigError
 from trailcam.schedule import Schedule
 from trailcam.target import Policy, Target
@@ -31,7 +32,7 @@ from trailcam.target import Policy, Target
 __all__ = ["CameraConfig", "Config", "default_library", "default_state", "load", "parse"]
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_SECTIONS = "[trailcam], [connection] and [camera NAME]"
+_SECTIONS = "[trailcam], [connection], [camera NAME], [web], [mqtt] and [webhook]"
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ class Config:
     @ivar log_level: C{debug}, C{info}, C{warn} or C{error}.
     @ivar policy: how patiently cameras are called.
     @ivar cameras: at least one, in the order of the file.
+    @ivar extras: the values of those of the other sections that are there, by section: what is
+        not there is not wanted. L{trailcam.configkeys.EXTRAS} says which there are.
     @ivar warnings: what is allowed but unwise, a line each; after a colon, how to mend it.
     """
 
@@ -122,6 +125,7 @@ class Config:
     log_level: str
     policy: Policy
     cameras: tuple[CameraConfig, ...]
+    extras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -251,7 +255,7 @@ def _cameras(source: _Source) -> tuple[CameraConfig, ...]:
 
 def _camera_name(source: _Source, section: str) -> str | None:
     """The camera that a section is about; C{None} for the other known sections."""
-    if section in ("trailcam", "connection"):
+    if section in KEYS and section != "camera":
         return None
     kind, _, name = section.strip().partition(" ")
     line = source.line(section)
@@ -327,6 +331,7 @@ def _config(source: _Source) -> Config:
         log_level=station.get("log_level", "info"),
         policy=Policy(**policy),
         cameras=cameras,
+        extras={name: source.values(name, name) for name in EXTRAS if name in sections},
         warnings=tuple(source.warnings),
     )
 

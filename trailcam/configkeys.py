@@ -17,7 +17,7 @@ from trailcam.errors import ConfigError
 from trailcam.schedule import parse_quiet, parse_times
 from trailcam.target import parse_address
 
-__all__ = ["KEYS", "check_name", "check_value", "suggestion"]
+__all__ = ["EXTRAS", "KEYS", "check_name", "check_value", "suggestion"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
@@ -172,7 +172,13 @@ KEYS: Mapping[str, Mapping[str, Reader]] = {
         "battery_low": _number(0, 100, int),
         "card_low": _number(0, 10**6, int),
     },
+    "web": {},
+    "mqtt": {},
+    "webhook": {},
 }
+
+#: Sections that switch something on by being there.
+EXTRAS = ("web", "mqtt", "webhook")
 
 
 def check_value(kind: str, key: str, text: str) -> Any:

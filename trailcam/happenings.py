@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 
 from trailcam.library.records import StoredFile
 from trailcam.library.visits import Visit
+from trailcam.logs import make_logger
 
 __all__ = [
     "BatteryLow",
@@ -22,8 +23,10 @@ __all__ = [
     "ClockWrong",
     "Happening",
     "Listener",
+    "Listeners",
     "NewMedia",
     "PhaseBegan",
+    "Transferring",
     "VisitEnded",
 ]
 
@@ -53,6 +56,25 @@ class PhaseBegan:
 
     def __str__(self) -> str:
         return f"{self.camera}: {self.phase or 'left alone'}"
+
+
+@dataclass(frozen=True)
+class Transferring:
+    """
+    How far a visit's transfer is; told at most a few times a second.
+
+    @ivar done: how many files are home, of this visit.
+    @ivar total: how many are wanted, as far as the list was read.
+    @ivar bytes: how many have come.
+    """
+
+    camera: str
+    done: int
+    total: int
+    bytes: int
+
+    def __str__(self) -> str:
+        return f"{self.camera}: {self.done} of {self.total} files, {self.bytes} bytes"
 
 
 @dataclass(frozen=True)
@@ -134,6 +156,7 @@ class CameraBack:
 Happening: TypeAlias = (
     NewMedia
     | PhaseBegan
+    | Transferring
     | VisitEnded
     | BatteryLow
     | CardNearlyFull
@@ -148,3 +171,31 @@ class Listener(Protocol):
 
     def happened(self, what: Happening) -> None:
         """Something has happened. This must not raise, and must not take long."""
+
+
+class Listeners:
+    """Several listeners as one. One that raises harms nobody; that it does is told once."""
+
+    log = make_logger(__name__)
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = list(listeners)
+        self._failed: list[Listener] = []
+
+    def add(self, listener: Listener) -> None:
+        """From now on tell this one too."""
+        self._listeners.append(listener)
+
+    def remove(self, listener: Listener) -> None:
+        """Tell it no more."""
+        self._listeners.remove(listener)
+
+    def happened(self, what: Happening) -> None:
+        """Tell all of them."""
+        for listener in list(self._listeners):
+            try:
+                listener.happened(what)
+            except Exception:
+                if listener not in self._failed:
+                    self._failed.append(listener)
+                    self.log.failure("a listener failed, at {what!r}", what=str(what))

@@ -18,7 +18,7 @@ from twisted.python import usage
 from trailcam.cameraservice import CameraService, LibraryService, LogListener
 from trailcam.config import CameraConfig, Config, default_library, default_state, load
 from trailcam.errors import TrailcamError
-from trailcam.happenings import Listener
+from trailcam.happenings import Listeners
 from trailcam.library import Library
 from trailcam.logs import make_logger, set_level
 from trailcam.radio.station import Radios
@@ -99,21 +99,28 @@ class Station(MultiService):
     """
     The cameras of one configuration, with the library and the radios that they share.
 
+    @ivar config: the configuration.
+    @ivar library: the library.
+    @ivar listeners: who is told what happens; the log is one of them.
     @ivar radios: the radios.
     """
 
-    def __init__(self, reactor: Any, config: Config, listener: Listener | None = None) -> None:
+    def __init__(self, reactor: Any, config: Config) -> None:
         """
         @param reactor: provides what L{Camera} and L{Library} need.
-        @param listener: is told what happens; C{None}: the log.
         """
         super().__init__()
+        self.config = config
         self.radios = Radios(reactor, state=config.state)
-        library = LibraryService(Library(config.library, reactor))
-        library.setServiceParent(self)
+        self.listeners = Listeners(LogListener())
+        self.library = LibraryService(Library(config.library, reactor))
+        self.library.setServiceParent(self)
         for camera in config.cameras:
-            CameraService(reactor, camera, library, policy=config.policy, state=config.state,
-                          radios=self.radios, listener=listener).setServiceParent(self)  # fmt: skip
+            service = CameraService(
+                reactor, camera, self.library, policy=config.policy, state=config.state,
+                radios=self.radios, listener=self.listeners,
+            )  # fmt: skip
+            service.setServiceParent(self)
 
     @property
     def cameras(self) -> list[CameraService]:

@@ -21,7 +21,7 @@ from trailcam.client import Camera
 from trailcam.commands import DeviceInformation, MediaFile, optional_integer
 from trailcam.config import CameraConfig
 from trailcam.errors import CameraLost, RadioError
-from trailcam.happenings import Happening, NewMedia, PhaseBegan
+from trailcam.happenings import Happening, NewMedia, PhaseBegan, Transferring
 from trailcam.library import Library, StoredFile
 from trailcam.library.sync import Observer, SyncReport, sync
 from trailcam.library.visits import Outcome, Visit
@@ -32,6 +32,9 @@ __all__ = ["PHASES", "CameraVisit"]
 
 #: What a visit goes through; the first two only where a radio is used.
 PHASES = ("waking", "joining", "connecting", "login", "information", "syncing", "leaving")
+
+#: While nothing else happens, it is told so often, in seconds, how far the transfer is.
+TELL = 0.5
 
 
 class CameraVisit:
@@ -80,6 +83,10 @@ class CameraVisit:
         self._awake = 0.0
         self._information: DeviceInformation | None = None
         self._drift: float | None = None
+        # How far the transfer is.
+        self._progress = camera.progress
+        self._done = self._total = self._received = 0
+        self._told_at = 0.0
         self.report = SyncReport()
 
     def begin(self) -> Deferred[SyncReport]:
@@ -154,6 +161,7 @@ class CameraVisit:
         await self._camera.connect()
         self._wakes()
         self._connected(self._camera)
+        self._count_bytes()
         self._enter("login")
         await self._camera.login()
         self._enter("information")
@@ -168,6 +176,7 @@ class CameraVisit:
         )
 
     async def _leave(self) -> None:
+        self._camera.progress = self._progress
         try:
             await self._camera.close()
         finally:
@@ -248,12 +257,32 @@ class CameraVisit:
 
     def found(self, new: int, known: int) -> None:
         """See L{Observer.found <trailcam.library.sync.Observer.found>}."""
+        self._total += new
+        self._tell_transfer()
         self._observer.found(new, known)
 
     def stored(self, file: StoredFile) -> None:
         """See L{Observer.stored <trailcam.library.sync.Observer.stored>}."""
+        self._done += 1
+        self._tell_transfer()
         self._tell(NewMedia(self._config.name, file))
         self._observer.stored(file)
+
+    def _count_bytes(self) -> None:
+        """Hear of every byte that comes, and let who heard of it before hear of it too."""
+        self._progress = told = self._camera.progress
+
+        def received(count: int) -> None:
+            told(count)
+            self._received += count
+            if self._reactor.seconds() >= self._told_at + TELL:
+                self._tell_transfer()
+
+        self._camera.progress = received
+
+    def _tell_transfer(self) -> None:
+        self._told_at = self._reactor.seconds()
+        self._tell(Transferring(self._config.name, self._done, self._total, self._received))
 
     def failed(self, file: MediaFile, why: str) -> None:
         """See L{Observer.failed <trailcam.library.sync.Observer.failed>}."""

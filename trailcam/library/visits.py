@@ -112,7 +112,7 @@ def read_visits(root: Path, camera: str | None, limit: int) -> list[Visit]:
     @param root: the library.
     @raise LibraryError: when there is no library, or it cannot be read.
     """
-    path = root / STATE / "index.sqlite"
+    path = (root / STATE / "index.sqlite").absolute()
     if not path.is_file():
         raise LibraryError(f"there is no library at {root}")
     with explained(root), closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as base:
