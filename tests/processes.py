@@ -16,8 +16,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,8 @@ ROOT = Path(__file__).parent.parent
 CALLING = {"discover", "info", "list", "sync", "live", "send", "delete", "format", "snap"}
 #: Nothing here takes so long unless it hangs; seconds.
 PATIENCE = 60.0
+#: No bus: radios are only there where a simulator's bus is given.
+NO_BUS = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent/trailcam"}
 
 Events = list[dict[str, Any]]
 
@@ -40,9 +43,16 @@ class Process:
     @ivar err: lines of standard error so far.
     """
 
-    def __init__(self, command: list[str], home: Path, **options: Any) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        home: Path,
+        variables: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         """
         @param home: where it looks for what is the user's.
+        @param variables: of its environment, besides the usual ones.
         @param options: for L{subprocess.Popen}.
         """
         self.out: list[str] = []
@@ -50,7 +60,8 @@ class Process:
         self._came = threading.Condition()
         self._popen = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=environment(home), text=True, encoding="utf-8", errors="replace", **options,
+            env=environment(home) | dict(variables or {}), text=True, encoding="utf-8",
+            errors="replace", **options,
         )  # fmt: skip
         self._readers = [
             threading.Thread(target=self._read, args=each, daemon=True)
@@ -135,14 +146,17 @@ class Simulator(Process):
         given = list(options) if "--search-port" in options else ["--search-port", "0", *options]
         usual = ["--port", "0", "--videos", "0"]
         super().__init__(trailcam("simulate", "--json", *usual, *given), home)
-        self._camera: str | None = None
+
+    @cached_property
+    def ready(self) -> dict[str, str]:
+        """What it says once it is ready."""
+        said: dict[str, str] = json.loads(self.out_line("ready"))
+        return said
 
     @property
     def camera(self) -> str:
         """Where it listens, as HOST:PORT, once it does."""
-        if self._camera is None:
-            self._camera = json.loads(self.out_line("ready"))["camera"]
-        return self._camera
+        return self.ready["camera"]
 
     @property
     def sources(self) -> list[int]:
@@ -189,7 +203,7 @@ def environment(home: Path) -> dict[str, str]:
     hidden = ("XDG_", "TRAILCAM_", "PYTHONIOENCODING", "STATE_DIRECTORY")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     path = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH")]))
-    return kept | {"HOME": str(home), "PYTHONPATH": path}
+    return kept | NO_BUS | {"HOME": str(home), "PYTHONPATH": path}
 
 
 def only_once() -> None:
@@ -203,13 +217,18 @@ def only_once() -> None:
 
 
 class ProcessTestCase(TestCase):
-    """Gives each test a home folder, and ends what it started."""
+    """
+    Gives each test a home folder, and ends what it started.
+
+    @ivar variables: what the environment of every process has besides the usual ones.
+    """
 
     def setUp(self) -> None:
         self.home = Path(self.mktemp()).absolute()
         self.home.mkdir(parents=True)
         self.state = self.home / "state"
         self.library = self.home / "library"
+        self.variables: dict[str, str] = {}
 
     def simulator(self, *options: str) -> Simulator:
         """A simulator of this test's own."""
@@ -223,7 +242,8 @@ class ProcessTestCase(TestCase):
 
     def start_any(self, command: list[str], **options: Any) -> Process:
         """Start any program in this test's home folder."""
-        process = Process(command, self.home, **{"cwd": self.home, **options})
+        options = {"cwd": self.home, "variables": self.variables, **options}
+        process = Process(command, self.home, **options)
         self.addCleanup(process.kill)
         return process
 

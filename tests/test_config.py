@@ -293,7 +293,7 @@ class RefusalTests(ConfigCase):
         """A section is one of three kinds, and a camera's has a name."""
         cases = {
             "[conection]": "[conection] is not a section; did you mean 'connection'?",
-            "[DEFAULT]": "there are [trailcam], [connection], [camera NAME], [web], [mqtt] and [webhook]",
+            "[DEFAULT]": "there are [trailcam], [connection], [camera NAME], [web], [mqtt] and",
             "[Camera pond]": "[Camera pond] is not a section; did you mean 'camera'?",
             "[camera]": "the camera needs a name, like [camera garden]",
             "[camera my pond]": "'my pond' cannot be a camera's name",
@@ -454,6 +454,39 @@ class FileTests(ConfigCase):
         """It is one or the other."""
         self.write("[camera a]\npassword = x\npassword_file = secret")
         self.assertIn("line 3: give password or password_file, not both", self.refused(self.path))
+
+
+class RadioTests(TestCase):
+    """What the sections say of waking and joining."""
+
+    def one(self, *lines: str) -> tuple[CameraConfig, tuple[str, ...]]:
+        """The only camera of a file, and the warnings."""
+        config = parse("\n".join(("[camera garden]", *lines)), "tap.conf")
+        return config.cameras[0], config.warnings
+
+    def test_wake(self) -> None:
+        """No, any camera, an address, or how a name begins; what is meant as an address is one."""
+        for text, value in (("no", None), ("yes", ""), ("c6:1e:0d:00:12:34", "C6:1E:0D:00:12:34"),
+                            ("KJK230", "KJK230")):  # fmt: skip
+            camera, warnings = self.one(f"wake = {text}")
+            self.assertEqual((camera.wake, warnings), (value, ()))
+        self.assertRaises(ConfigError, self.one, "wake = C6:1E:0D:00:12")
+        _, (warning,) = self.one("wake = ja")
+        self.assertIn("trailcam scan", warning)
+
+    def test_wifi(self) -> None:
+        """A network to join is told by the camera that is woken, or by its owner."""
+        self.assertRaises(ConfigError, self.one, "wifi = yes")
+        camera, warnings = self.one("wifi = wlan1", "network = KJK_1234")
+        self.assertEqual((camera.wifi, camera.network, warnings), ("wlan1", "KJK_1234", ()))
+        self.assertEqual(self.one("wake = yes", "wifi = yes")[1], ())
+        for lines in (("network = KJK",), ("network = KJK", "wake = yes", "wifi = yes")):
+            self.assertEqual(len(self.one(*lines)[1]), 1)
+
+    def test_whichever_is_seen_first(self) -> None:
+        """Several cameras with wake = yes are a risk."""
+        config = parse("[camera a]\nwake = yes\n[camera b]\nwake = yes", "tap.conf")
+        self.assertIn("whichever is seen first", config.warnings[0])
 
 
 class ExampleTests(ConfigCase):

@@ -29,38 +29,14 @@ from trailcam.simulator.privatebus import PrivateBus
 try:
     from dbus_fast import DBusError, Message, Variant
 
-    from trailcam.radio.inspection import RIGHTS
-    from trailcam.radio.nmnames import ACTIVE, MANAGER
     from trailcam.simulator.bluez import ADAPTER, BluezFaults, MockBlueZ
-    from trailcam.simulator.networkmanager import Call, MockNetworkManager
+    from trailcam.simulator.networkmanager import MockNetworkManager
 except ImportError:
     MockBlueZ = MockNetworkManager = object  # type: ignore[assignment, misc]
 
 BOTH = "[camera garden]\nwake = yes\nwifi = yes\n"
 #: What stands for every other bus: nobody is there.
 NOWHERE = "unix:path=/nonexistent/trailcam"
-
-
-class Manager(MockNetworkManager):
-    """It also tells what its client may do, and which way out is the default one."""
-
-    def __init__(self, address: str, way_out: bool, **how: Any) -> None:
-        super().__init__(address, pace=0.01, **how)
-        self._way_out = way_out
-
-    def _methods(self) -> dict[Any, Any]:
-        answer = self._method("", "a{ss}", self._get_permissions)
-        return {**super()._methods(), (MANAGER, "GetPermissions"): answer}
-
-    def _get_permissions(self, call: Call) -> list[Any]:
-        return [{right: "auth" if right in self.refused else "yes" for right in RIGHTS}]
-
-    async def start(self) -> None:
-        """Come onto the bus; Ethernet is the way out, or the Wi-Fi that is active."""
-        await super().start()
-        for interfaces in self._objects.objects.values():
-            if ACTIVE in interfaces:
-                interfaces[ACTIVE]["Default"] = Variant("b", self._way_out)
 
 
 class NoBusTests(TestCase):
@@ -178,9 +154,10 @@ class BusTests(TestCase):
 
     async def manager(
         self, way_out: bool = False, radio_on: bool = True, unmanaged: str = "", **how: Any
-    ) -> Manager:
+    ) -> MockNetworkManager:
         """Start NetworkManager."""
-        daemon = Manager(self.bus.address, way_out, **how)
+        daemon = MockNetworkManager(self.bus.address, pace=0.01, **how)
+        daemon.way_out = "wlan0" if way_out else "eth0"
         daemon.radio_on = radio_on
         daemon.unmanaged = set(unmanaged.split())
         await self.daemons.run(daemon.start())
@@ -309,7 +286,7 @@ class BusTests(TestCase):
     async def test_rights(self) -> None:
         """Being asked for a password is not being allowed to."""
         manager = await self.manager()
-        manager.refused = {RIGHTS[0], RIGHTS[2]}
+        manager.refused = {"network-control", "settings.modify.system"}
         finding = (await self.examine())["rights"]
         self.wrong(finding, "network-control, settings.modify.system", "polkit rule")
         self.assertNotIn("wifi.scan", finding.text)

@@ -30,7 +30,7 @@ HOUSE = (
     # What is said in it.
     "commands cardcommands",
     # Files, settings and captures: synchronous, without Twisted.
-    "durable locks networks schedule configkeys config movie",
+    "durable wishes locks networks schedule configkeys config movie",
     "capturefile capturestream decode",
     # Twisted begins here.
     "logs interfaces worker portmemory pump protocol discovery connector",

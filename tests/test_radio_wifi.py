@@ -146,6 +146,19 @@ class JoiningTests(WifiTestCase):
         self.assertEqual(security, {"key-mgmt": "wpa-psk", "psk": PASSPHRASE})
         await self.leave()
 
+    async def test_lasts(self) -> None:
+        """It is noticed when the camera has gone to sleep; and not before."""
+        mock = await self.begin()
+        mock.appear(camera())
+        await self.join()
+        lasting = self.station.run(self.wifi.lasts())
+        await deferLater(reactor, 0.2)
+        self.assertNoResult(lasting)
+        mock.vanish("KJK_1234")
+        await lasting
+        self.assertIsNone(await self.leave())
+        self.assertEqual(mock.active, {"wlan0": "Home"})
+
     async def test_open_network(self) -> None:
         """Without a passphrase there is no security; without an address, any will do."""
         mock = await self.begin()

@@ -24,6 +24,7 @@ from trailcam.service import Options, Station
 from trailcam.simulator.faults import Faults
 from trailcam.target import Policy, Target
 from trailcam.testing import FakeCamera, reserve_port
+from trailcam.wishes import ask_for_visits
 
 TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
 NEWEST = 1_780_000_000
@@ -158,7 +159,7 @@ class TwistdTests(ProcessTestCase):
             self.assertEqual("punch 127.0.0.1" in text, details, text)
 
     def test_wrong_configuration(self) -> None:
-        """What is wrong is told in one line, and the status is not 0."""
+        """What is wrong is told in one line, and the status is 2."""
         path = self.home / "tap.conf"
         path.write_text("[camera garden]\naddres = 127.0.0.1\n")
         for arguments, text in (
@@ -167,7 +168,7 @@ class TwistdTests(ProcessTestCase):
             (("--camera", "1.2.3"), "'1.2.3' is not a camera's address"),
         ):
             result = self.finish(self.twistd(*arguments))
-            self.assertEqual((result.status, result.out), (1, ""))
+            self.assertEqual((result.status, result.out), (2, ""))
             (line,) = result.err.splitlines()
             self.assertIn(text, line)
 
@@ -267,7 +268,7 @@ class StationTests(TestCase):
         self.assertEqual(fake.sources, [options["local-port"]])
         await station.stopService()
 
-    async def test_visit_all(self) -> None:
+    async def test_visit_wished(self) -> None:
         """Every camera is visited now; stopped meanwhile, the radios are let go of last."""
         fakes = {"garden": self.camera(1), "pond": self.camera(2)}
         cameras = tuple(CameraConfig(name, Target(*fake.address, name), interval=600.0)
@@ -277,10 +278,14 @@ class StationTests(TestCase):
         self.assertEqual(await self.new(station), [1, 2])
         for fake in fakes.values():
             fake.card.add(0, NEWEST + 60)
-        station.visit_all()
+        station.visit_wished()
         self.assertEqual(await self.new(station), [1, 1])
         self.assertEqual([len(fake.sources) for fake in fakes.values()], [2, 2])
-        station.visit_all()
+        ask_for_visits(config.state, ["pond"])
+        station.visit_wished()
+        await station.cameras[1].visit()
+        self.assertEqual([len(fake.sources) for fake in fakes.values()], [2, 3])
+        station.visit_wished()
         waiting = [each.visit() for each in station.cameras]
         (radios,) = self.radios
         await station.stopService()
@@ -288,4 +293,4 @@ class StationTests(TestCase):
             self.failureResultOf(each, CancelledError)
         self.assertEqual(radios.asked, ["close"])
         visits = read_visits(config.library, None, -1)
-        self.assertEqual([each.outcome for each in visits], ["interrupted"] * 2 + ["ok"] * 4)
+        self.assertEqual([each.outcome for each in visits], ["interrupted"] * 2 + ["ok"] * 5)

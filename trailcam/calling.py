@@ -49,14 +49,19 @@ class Call:
         )
 
 
-def find_config(arguments: Arguments) -> Config | None:
-    """The configuration, if one was named or lies here."""
+def find_config(arguments: Arguments, *, always: bool = False) -> Config | None:
+    """
+    The configuration, if one was named or lies here.
+
+    @param always: also where no camera is named: whoever shares what it says, like the folder
+        where programs see who uses the radios, must find the same.
+    """
     if arguments.config is not None:
         return load(arguments.config)
     here = Path("tap.conf")
     camera = getattr(arguments, "camera", None)
     # Only a name needs it: what lies in the current folder shall not surprise anybody.
-    if camera and not _is_address(camera) and here.exists():
+    if (always or (camera and not _is_address(camera))) and here.exists():
         return load(here)
     return None
 

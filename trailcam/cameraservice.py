@@ -180,6 +180,7 @@ class CameraService(Service):
         self.last: SyncReport | None = None
         self.error: TrailcamError | None = None
         self.due: datetime | None = None
+        self._told: datetime | None = None
         self.camera = Camera(
             reactor,
             config.target,
@@ -235,6 +236,9 @@ class CameraService(Service):
 
     def visit_now(self) -> None:
         """Visit the camera because somebody wants it; the log tells how it went."""
+        if self._visiting is not None:
+            self.log.info("{name}: a visit is going on already", name=self.name)
+            return
         self.visit().addCallbacks(self._tell, self._complain)
 
     async def _visit(self) -> SyncReport:
@@ -323,7 +327,15 @@ class CameraService(Service):
         if left <= 0:
             self.visit_now()
         else:
+            self._tell_when(self.due)
             self._next = self._reactor.callLater(min(left, LOOK), self._plan)
+
+    def _tell_when(self, due: datetime) -> None:
+        """Once for each visit, however often it is looked whether it is due."""
+        if self._told is None or abs(due - self._told) > timedelta(minutes=1):
+            self._told = due
+            self.log.info("{name}: next visit {due:%Y-%m-%d %H:%M}", name=self.name,
+                          due=due.astimezone())  # fmt: skip
 
     def _tell(self, report: SyncReport) -> None:
         self.log.info(

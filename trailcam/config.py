@@ -248,6 +248,11 @@ def _cameras(source: _Source) -> tuple[CameraConfig, ...]:
         if port is not None and ports.setdefault(port, name) != name:
             message = f"local_port {port} is taken by [camera {ports[port]}]; choose another"
             raise source.wrong(source.line(section, "local_port"), message)
+    if sum(camera.wake == "" for camera in cameras.values()) > 1:
+        source.warnings.append(
+            "several cameras have wake = yes, and whichever is seen first is woken for each: give "
+            "their Bluetooth addresses, as trailcam scan shows them"
+        )
     if not cameras:
         raise ConfigError(f"{source.name} names no camera: add a line [camera garden]")
     return tuple(cameras.values())
@@ -297,8 +302,14 @@ def _check_radio(source: _Source, section: str, values: dict[str, Any]) -> None:
     if wifi is not None and wake is None and "network" not in values:
         message = "either wake = yes, and the camera tells its network, or give its network"
         raise source.wrong(source.line(section, "wifi"), message)
-    if wifi is None and "network" in values:
-        source.warnings.append(f"the network of [{section}] is not joined: wifi = yes")
+    if "network" in values and (wifi is None or wake is not None):
+        why = "of no use: a woken camera tells its own" if wake is not None else "not joined"
+        source.warnings.append(f"the network of [{section}] is {why}")
+    if wake and ":" not in wake and not wake.startswith(("KJK", "TrailCam")):
+        source.warnings.append(
+            f"[{section}] wakes what has a Bluetooth name that begins with {wake}, while such "
+            "cameras are called KJK… or TrailCam…: trailcam scan"
+        )
 
 
 def _password(source: _Source, section: str, key: str, values: dict[str, Any]) -> str:

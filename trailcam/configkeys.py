@@ -107,6 +107,8 @@ def _wake(text: str) -> str | None:
     """C{None} for no; empty for any camera; else a Bluetooth address, or how its name begins."""
     if text.lower() in _NO:
         return None
+    if ":" in text and not _MAC.fullmatch(text):
+        raise _Wrong("no, yes, a Bluetooth address like C6:1E:0D:00:12:34, or how a name begins")
     return "" if text.lower() in _YES else text.upper() if _MAC.fullmatch(text) else text
 
 

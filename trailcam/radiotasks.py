@@ -90,7 +90,9 @@ def join(arguments: Arguments) -> int:
                           f"{joined.address}; Ctrl-C, or `trailcam leave`, leaves it",
                           network=joined.ssid, device=joined.interface,
                           address=joined.address)  # fmt: skip
-            await Deferred()  # until we are told to end
+            await radios.lasts()  # until we are told to end
+            console.event("left", f"{joined.ssid} is gone: the camera sleeps again, or is too far",
+                          network=joined.ssid)  # fmt: skip
         finally:
             await radios.leave()
         return 0
@@ -104,7 +106,7 @@ def join(arguments: Arguments) -> int:
 def leave(arguments: Arguments) -> int:
     """Have the C{trailcam join} that is running leave its network."""
     console = Console(arguments.json)
-    path = lock_path(_state(arguments, find_config(arguments)))
+    path = lock_path(_state(arguments, find_config(arguments, always=True)))
     holder = _held(path)
     if holder is None:
         raise RadioError("no network is joined: there is nothing to leave")
@@ -139,7 +141,7 @@ def _with_radios(
     arguments: Arguments, work: Callable[[Any, Radios, Console], Awaitable[int]]
 ) -> int:
     console = Console(arguments.json)
-    state = _state(arguments, find_config(arguments))
+    state = _state(arguments, find_config(arguments, always=True))
     start_logging(0 if arguments.quiet else min(2, 1 + arguments.verbose))
 
     async def main(reactor: Any) -> int:
@@ -159,7 +161,7 @@ def _state(arguments: Arguments, config: Config | None) -> Path:
 
 def _configured(arguments: Arguments) -> CameraConfig | None:
     """The camera of the configuration that is meant, if one is."""
-    config = find_config(arguments)
+    config = find_config(arguments, always=True)
     named = getattr(arguments, "camera", None)
     for camera in config.cameras if config else ():
         if camera.name == named:

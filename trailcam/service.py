@@ -5,6 +5,7 @@ What C{twistd trailcam} runs: its options, and all of a configuration as one ser
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from trailcam.library import Library
 from trailcam.logs import make_logger, set_level
 from trailcam.radio.station import Radios
 from trailcam.target import Policy, Target, parse_address
+from trailcam.wishes import wished_for
 
 __all__ = [
     "CameraService",
@@ -58,7 +60,10 @@ class Options(usage.Options):
             self.station = self._station()
         except TrailcamError as error:
             # A UsageError would have twistd print all of its help first.
-            raise SystemExit(f"trailcam: {error}") from None
+            print(f"trailcam: {error}", file=sys.stderr)
+            raise SystemExit(error.exit_status) from None
+        # Until the station can obey it; else it would end us.
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
     def _station(self) -> Config:
         if self["config"]:
@@ -127,10 +132,12 @@ class Station(MultiService):
         """The service of each camera."""
         return [service for service in self if isinstance(service, CameraService)]
 
-    def visit_all(self) -> None:
-        """Visit every camera now, those that share a radio one after the other."""
+    def visit_wished(self) -> None:
+        """Visit the cameras that are wished for now, or all; on one radio one after the other."""
+        names = wished_for(self.config.state)
         for service in self.cameras:
-            service.visit_now()
+            if not names or service.name in names:
+                service.visit_now()
 
     def stopService(self) -> Deferred[Any]:
         """Stop them all, then let go of the radios."""
@@ -139,7 +146,7 @@ class Station(MultiService):
 
 
 class _VisitSignal(Service):
-    """SIGUSR1: visit every camera now."""
+    """SIGUSR1: visit cameras now."""
 
     def __init__(self, reactor: Any, station: Station) -> None:
         self._reactor = reactor
@@ -154,7 +161,7 @@ class _VisitSignal(Service):
         super().stopService()
 
     def _asked(self, number: int, frame: object) -> None:
-        self._reactor.callFromThread(self._station.visit_all)
+        self._reactor.callFromThread(self._station.visit_wished)
 
 
 def makeService(options: Options) -> IService:

@@ -360,7 +360,7 @@ def sync(arguments: Arguments) -> int:
 
 def rescan(arguments: Arguments) -> int:
     """Rebuild a library's index from its files."""
-    config, console = find_config(arguments), Console(arguments.json)
+    config, console = find_config(arguments, always=True), Console(arguments.json)
     path = arguments.library or (config.library if config else default_library())
     if not path.is_dir():
         raise LibraryError(f"there is no library at {path}")

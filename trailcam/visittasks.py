@@ -29,6 +29,7 @@ from trailcam.locks import Holder, who_holds
 from trailcam.logs import make_logger
 from trailcam.radio.station import Radios
 from trailcam.runner import run
+from trailcam.wishes import ask_for_visits
 
 __all__ = ["visit", "visits"]
 
@@ -43,7 +44,7 @@ def visit(arguments: Arguments) -> int:
     cameras = _chosen(config, arguments.cameras)
     service = _service_that_runs(config.library)
     if service is not None:
-        return _ask(service, Console(arguments.json))
+        return _ask(service, config, arguments.cameras, Console(arguments.json))
     bar = ProgressBar(not arguments.json and not arguments.quiet)
     start_logging(0 if arguments.quiet else min(2, 1 + arguments.verbose), lambda: bar.write)
     console = Console(arguments.json, bar)
@@ -80,26 +81,25 @@ async def _visit(
         reactor, camera, library, policy=config.policy, state=config.state, radios=radios,
         observer=teller, connected=teller.connected,
     )  # fmt: skip
-    visiting = service.visit()
     try:
-        report = await visiting
-    except TrailcamError as error:
+        try:
+            report = await service.visit()
+        finally:
+            await service.stopService()
+    except BaseException as error:
         teller.unfinished()
-        if isinstance(error, LibraryError):
+        if not isinstance(error, TrailcamError) or isinstance(error, LibraryError):
             raise
         _log.error("{name}: {why}", name=camera.name, why=str(error))
         console.event("unvisited", camera=camera.name, reason=str(error))
         return error.exit_status
-    finally:
-        await service.stopService()
-    return teller.done(report, camera=camera.name)
+    cleared = {"cleared": report.cleared} if camera.after_visit == "delete" else {}
+    return teller.done(report, camera=camera.name, **cleared)
 
 
 def visits(arguments: Arguments) -> int:
     """Show the last visits."""
-    config, console = find_config(arguments), Console(arguments.json)
-    if config is None and arguments.config is None and Path("tap.conf").exists():
-        config = load(Path("tap.conf"))
+    config, console = find_config(arguments, always=True), Console(arguments.json)
     library = arguments.library or (config.library if config else default_library())
     found = read_visits(library, arguments.camera, arguments.last)
     for each in reversed(found):
@@ -111,7 +111,7 @@ def visits(arguments: Arguments) -> int:
 
 
 def _line(visit: Visit) -> str:
-    """A line that tells how one went, and below it the seconds of its phases."""
+    """A line that tells how one went; below it why, and the seconds of its phases."""
     began = visit.began.astimezone().strftime("%Y-%m-%d %H:%M")
     parts = [f"{began}  {visit.camera}  {visit.outcome}"]
     if visit.outcome == "ok" or visit.new:
@@ -122,10 +122,8 @@ def _line(visit: Visit) -> str:
         parts.append(f"awake {human_seconds(visit.awake)}, {share:.0%} of it transferring")
     if visit.battery is not None:
         parts.append(f"battery {visit.battery} %")
-    if visit.why:
-        parts.append(visit.why)
     phases = ", ".join(f"{name} {spent:.1f}" for name, spent in visit.phases.items())
-    return "  ".join(parts) + (f"\n    {phases}" if phases else "")
+    return "\n    ".join(filter(None, ("  ".join(parts), visit.why, phases)))
 
 
 def _fields(visit: Visit) -> dict[str, Any]:
@@ -161,14 +159,25 @@ def _service_that_runs(library: Path) -> Holder | None:
     return holder if holder is not None and holder.program == "twistd" else None
 
 
-def _ask(service: Holder, console: Console) -> int:
+def _ask(service: Holder, config: Config, names: Sequence[str], console: Console) -> int:
     """Have the service that runs make the visit."""
-    if service.pid is None:
-        raise LibraryError(f"the library is in use by {service}, which cannot be asked to visit")
     try:
+        if service.pid is None or not _listens(service.pid):
+            raise LibraryError(
+                f"the library is in use by {service}, which cannot be asked to visit: stop it"
+            )
+        ask_for_visits(config.state, names)
         os.kill(service.pid, signal.SIGUSR1)
     except OSError as error:
         raise LibraryError(f"{service} cannot be asked to visit: {error.strerror}") from None
-    console.event("asked", f"{service} was asked to visit its cameras now; `trailcam visits` tells "
-                  "how that went", pid=service.pid)  # fmt: skip
+    whom = ", ".join(names) or "its cameras"
+    console.event("asked", f"{service} was asked to visit {whom} now; `trailcam visits` tells how "
+                  "that went", pid=service.pid)  # fmt: skip
     return 0
+
+
+def _listens(pid: int) -> bool:
+    """Whether a process has something to do when it gets SIGUSR1, or it would end it."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGUSR1 - 1) & 1)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from types import ModuleType
 
-from trailcam.commandline.arguments import Commands, command, count, duration, task
+from trailcam.commandline.arguments import Commands, command, duration, number, task
 
 __all__ = ["add_radio_commands"]
 
@@ -38,6 +38,10 @@ def _add_library(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--library", type=Path, metavar="DIR", help="where the pictures are")
 
 
+def _some(text: str) -> int:
+    return int(number(text, int, 1, 10_000))
+
+
 def _add_visit(commands: Commands) -> None:
     text = "visit cameras now, as the service does: wake, join, fetch what is new, leave"
     parser = command(commands, "visit", text, task(_visittasks, "visit"))
@@ -51,7 +55,7 @@ def _add_visits(commands: Commands) -> None:
     text = "show the last visits: what they brought, and how long the camera was awake"
     parser = command(commands, "visits", text, task(_visittasks, "visits"))
     parser.add_argument("camera", nargs="?", metavar="NAME", help="of one camera only")
-    parser.add_argument("--last", type=count, default=10, metavar="N", help="so many (10)")
+    parser.add_argument("--last", type=_some, default=10, metavar="N", help="so many (10)")
     _add_library(parser)
 
 

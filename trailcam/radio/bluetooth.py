@@ -163,6 +163,8 @@ class Bluetooth:
         @raise RadioError: when it is not there, does not answer, or Bluetooth does not work.
         """
 
+        self._tell(f"looking for {_shown(which)} over Bluetooth, {self._patience.find:g} s at most")
+
         async def attempt() -> Access:
             return await self._ask(await self._find(which))
 
@@ -344,3 +346,7 @@ def _characteristics(
         f"{client.address} is no camera that can be woken, or of an unknown kind: "
         "name the right one by its address"
     )
+
+
+def _shown(which: WakeTarget) -> str:
+    return str(which) if which.address or which.name_prefix else "a camera"

@@ -107,7 +107,12 @@ class Radios:
         @param bssid: the one access point, if it is known.
         @param device: the Wi-Fi device, like C{wlan1}; C{None}: an idle one, else the only one.
         """
+        self.log.info("waiting for the network {ssid}", ssid=ssid)
         return self._run(self._ready_wifi().join(ssid, bssid, passphrase, device))
+
+    def lasts(self) -> Deferred[None]:
+        """Fires when the network that was joined is there no more."""
+        return self._run(self._ready_wifi().lasts())
 
     def leave(self) -> Deferred[None]:
         """Leave what L{join} joined, also half; the network from before is joined again."""

@@ -36,6 +36,7 @@ from trailcam.radio.networkmanager import (
     Refused,
     Settings,
 )
+from trailcam.radio.nmnames import ActiveState
 
 __all__ = ["Joined", "Limits", "Network", "Wifi"]
 
@@ -153,6 +154,19 @@ class Wifi:
         except BaseException:  # cancelled, too
             await self._surely_put_back()
             raise
+
+    async def lasts(self) -> None:
+        """Wait until what L{join} joined is there no more: the camera sleeps, or is too far."""
+        active = await _came_of(self._activation)
+        while active and self._manager is not None:
+            try:
+                connection = (await self._manager.snapshot()).active(active)
+            except RadioError:
+                return  # NetworkManager itself is gone
+            if connection is None or connection.state != ActiveState.ACTIVATED:
+                return
+            await self._manager.changed(self._limits.look)
+        await asyncio.Event().wait()  # a network that we were in already: not ours to watch
 
     async def leave(self) -> str | None:
         """

@@ -44,6 +44,8 @@ class Air:
     @ivar network_manager: the mock NetworkManager, likewise.
     """
 
+    log = make_logger(__name__)
+
     bluez: MockBlueZ
     network_manager: MockNetworkManager
 
@@ -124,7 +126,7 @@ class Air:
             self.bluez = MockBlueZ(self.bus_address, devices, self._faults)
             self.network_manager = MockNetworkManager(
                 self.bus_address, self._interfaces, pace=self._pace,
-                joined=self._teller(SleepingCamera.joined), left=self._teller(SleepingCamera.left),
+                joined=self._joined, left=self._teller(SleepingCamera.left),
             )  # fmt: skip
             self._background = Background(self.reactor)
             await self._background.run(self.bluez.start())
@@ -158,6 +160,10 @@ class Air:
             self.reactor.callFromThread(camera.woken)
 
         return MockDevice(camera.address, camera.name, access=camera.access, woken=woken)
+
+    def _joined(self, ssid: str) -> None:
+        self._teller(SleepingCamera.joined)(ssid)
+        self.reactor.callFromThread(self.log.info, "the station is in {ssid}", ssid=ssid)
 
     def _teller(self, tell: Callable[[SleepingCamera], None]) -> Callable[[str], None]:
         """What tells a camera, known by its network, from the other thread."""

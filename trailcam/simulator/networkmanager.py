@@ -36,6 +36,8 @@ _SECURED = (
 )
 _OPEN = (DeviceState.PREPARE, DeviceState.CONFIG)
 _ADDRESSED = (DeviceState.IP_CHECK, DeviceState.SECONDARIES, DeviceState.ACTIVATED)
+#: What polkit may refuse.
+_RIGHTS = ("network-control", "wifi.scan", "settings.modify.system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,13 @@ class MockNetworkManager:
     @ivar calls: what clients asked for.
     @ivar activated: the names of the profiles that clients activated.
     @ivar deactivated: the names of the profiles that clients deactivated.
-    @ivar refused: what polkit refuses: C{network-control}, C{wifi.scan}.
+    @ivar refused: what polkit refuses: C{network-control}, C{wifi.scan},
+        C{settings.modify.system}.
     @ivar stuck_at: a state that no activation gets beyond.
     @ivar autoconnect: whether idle devices go back to the home network by themselves.
     @ivar radio_on: whether Wi-Fi is switched on; to be set before L{start}.
     @ivar unmanaged: the interfaces that are left alone; likewise.
+    @ivar way_out: the interface that the default route goes through; likewise.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class MockNetworkManager:
         self.autoconnect = True
         self.radio_on = True
         self.unmanaged: set[str] = set()
+        self.way_out = "eth0"
         self._objects = NetworkManagerObjects(bus_address, MANAGER, self._methods())
         self._objects.client_left = self._client_left
         self._interfaces = interfaces
@@ -221,7 +226,7 @@ class MockNetworkManager:
             await asyncio.Event().wait()
 
     def _settle(self, activation: Activation, network: SimulatedNetwork) -> None:
-        self._objects.give_address(activation, network)
+        self._objects.give_address(activation, network, self._is_default(activation))
         for state in _ADDRESSED:
             self._objects.go(activation.device, state)
         self._joined(network.ssid)
@@ -263,6 +268,10 @@ class MockNetworkManager:
             if device.activation and device.activation.client == client:
                 self._end(device.activation, Reason.CONNECTION_REMOVED)
 
+    def _is_default(self, activation: Activation) -> bool:
+        profile = activation.profile
+        return activation.device.interface == self.way_out and not profile.never_default
+
     def _in_the_air(self, profile: Profile) -> SimulatedNetwork | None:
         for network in self._air.values():
             if network.ssid == profile.ssid and profile.bssid in (None, network.bssid.upper()):
@@ -280,6 +289,7 @@ class MockNetworkManager:
     def _methods(self) -> dict[tuple[str, str], Method]:
         """All methods, with the signatures of questions and answers."""
         return {
+            (MANAGER, "GetPermissions"): self._method("", "a{ss}", self._get_permissions),
             (MANAGER, "GetDevices"): self._method("", "ao", self._get_devices),
             (MANAGER, "GetDeviceByIpIface"): self._method("s", "o", self._get_device),
             (MANAGER, "ActivateConnection"): self._method("ooo", "o", self._activate_known),
@@ -303,6 +313,11 @@ class MockNetworkManager:
             return Message.new_method_return(message, answered, answer(call))
 
         return method
+
+    def _get_permissions(self, call: Call) -> list[Any]:
+        # What is refused could be had for a password, as everywhere.
+        answers = {right: "auth" if right in self.refused else "yes" for right in _RIGHTS}
+        return [{f"{MANAGER}.{right}": answer for right, answer in answers.items()}]
 
     def _get_devices(self, call: Call) -> list[Any]:
         return [list(self._devices)]
@@ -374,6 +389,7 @@ class MockNetworkManager:
             psk,
             settings["connection"].get("autoconnect", True),
             volatile,
+            settings.get("ipv4", {}).get("never-default", False),
         )
 
     def _deactivate(self, call: Call) -> list[Any]:

@@ -79,6 +79,7 @@ class Profile:
 
     @ivar bssid: C{None} means any.
     @ivar volatile: goes when it is no longer active.
+    @ivar never_default: is never the way out.
     """
 
     path: str
@@ -89,6 +90,7 @@ class Profile:
     passphrase: str = field(default="", repr=False)
     autoconnect: bool = False
     volatile: bool = False
+    never_default: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -182,6 +184,8 @@ class NetworkManagerObjects(BusObjects):
             "Type": Variant("s", "802-11-wireless"),
             "Devices": Variant("ao", [device.path]),
             "State": Variant("u", ActiveState.UNKNOWN),
+            "Default": Variant("b", False),
+            "Default6": Variant("b", False),
             "Ip4Config": Variant("o", NOTHING),
         }
         self.add(activation.path, {ACTIVE: properties})
@@ -199,14 +203,20 @@ class NetworkManagerObjects(BusObjects):
             self.remove(activation.profile.path)
         device.activation = None
 
-    def give_address(self, activation: Activation, network: SimulatedNetwork) -> None:
-        """What DHCP brought, and where from."""
+    def give_address(
+        self, activation: Activation, network: SimulatedNetwork, default: bool
+    ) -> None:
+        """
+        What DHCP brought, and where from.
+
+        @param default: whether it is the way out now.
+        """
         device = activation.device
         activation.ip4 = self.path("IP4Config")
         address = {"address": Variant("s", network.address), "prefix": Variant("u", 24)}
         self.add(activation.ip4, {IP4_CONFIG: {"AddressData": Variant("aa{sv}", [address])}})
         self.change(device.path, DEVICE, Ip4Config=activation.ip4)
-        self.change(activation.path, ACTIVE, Ip4Config=activation.ip4)
+        self.change(activation.path, ACTIVE, Ip4Config=activation.ip4, Default=default)
         seen = device.seen.get(network.bssid, NOTHING)
         self.change(device.path, WIRELESS, ActiveAccessPoint=seen)
 
