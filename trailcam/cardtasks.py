@@ -66,8 +66,14 @@ class _Card:
         return False
 
 
-def _at_card(arguments: Arguments, work: Callable[[_Card], Awaitable[int]]) -> int:
-    """Open the library, connect, log in, list, do C{work}, and say goodbye."""
+def _at_card(
+    arguments: Arguments, work: Callable[[_Card], Awaitable[int]], *, at_home: bool = False
+) -> int:
+    """
+    Open the library, connect, log in, list, do C{work}, and say goodbye.
+
+    @param at_home: whether nothing can be done without a library.
+    """
     if not arguments.yes and not can_ask():
         raise ConfigError("there is no terminal to confirm it at: add --yes to do it all the same")
     call, console = make_call(arguments), Console(arguments.json)
@@ -77,6 +83,8 @@ def _at_card(arguments: Arguments, work: Callable[[_Card], Awaitable[int]]) -> i
         library = _library(call, reactor)
         if library is not None:
             await library.open()
+        elif at_home:  # before the camera is called for nothing
+            raise LibraryError(f"there is no library at {call.library}: name one with --library")
         camera = call.camera(reactor)
         try:
             await camera.connect()
@@ -166,8 +174,6 @@ def delete(arguments: Arguments) -> int:
     names = parse_names(arguments.which)
 
     async def work(card: _Card) -> int:
-        if names is None and card.library is None:
-            raise LibraryError("there is no library: name one with --library")
         wanted = card.listed if names is None else [name.find(card.listed) for name in names]
         copies = await card.safe(set(wanted))
         chosen = {file: copies.get(file) for file in wanted if names is not None or file in copies}
@@ -175,7 +181,7 @@ def delete(arguments: Arguments) -> int:
             return 1
         return await _delete(card, chosen)
 
-    return _at_card(arguments, work)
+    return _at_card(arguments, work, at_home=names is None)
 
 
 def _deletion(card: _Card, chosen: Mapping[MediaFile, StoredFile | None]) -> str:
