@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks import growth, links, staying, throughput
+from benchmarks import growth, links, pages, staying, throughput
 from benchmarks.lines import LINES, Result
 from benchmarks.processes import Broken
 from benchmarks.report import as_json, show
@@ -25,6 +25,7 @@ _WAITING: dict[str, Callable[[bool], Result]] = {
 _ALONE: dict[str, Callable[[bool], Result]] = {
     "connect-rtts": links.connect_rtts,
     "video-memory": staying.video_memory,
+    "first-page": pages.first_page,
     "help-start": staying.help_start,
 }
 

@@ -26,7 +26,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 ROOT = Path(__file__).parent.parent
 #: Commands that call a camera, or search for one.
-CALLING = {"discover", "info", "list", "sync", "live", "send", "delete", "format", "snap"}
+CALLING = {"discover", "info", "list", "sync", "live", "still", "send", "delete", "format", "snap"}
 #: Nothing here takes so long unless it hangs; seconds.
 PATIENCE = 60.0
 #: No bus: radios are only there where a simulator's bus is given.

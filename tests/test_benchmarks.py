@@ -54,7 +54,7 @@ class LineTests(TestCase):
         """Every line of the table has a benchmark."""
         known = {*throughput.NAMES, *program._ALONE, *program._WAITING}
         self.assertEqual(known, set(LINES))
-        self.assertEqual(len(LINES), 11)
+        self.assertEqual(len(LINES), 12)
 
 
 class ParserTests(TestCase):

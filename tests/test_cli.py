@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -10,6 +11,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import av
+from PIL import Image
 
 from tests.processes import (
     ProcessTestCase,
@@ -25,8 +29,8 @@ from trailcam.wire import pppp
 from trailcam.wire.artemis import Message, MessageId
 from trailcam.wire.device_id import FAMILY
 
-COMMANDS = ("demo", "sync", "discover", "info", "list", "live", "delete", "format", "snap",
-            "send", "simulate", "decode", "init", "doctor", "rescan")  # fmt: skip
+COMMANDS = ("demo", "sync", "discover", "info", "list", "live", "still", "delete", "format", "snap",
+            "send", "simulate", "decode", "init", "doctor", "rescan", "tidy")  # fmt: skip
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -133,6 +137,17 @@ class UsageTests(ProcessTestCase):
             ("-o/--output", "live", "127.0.0.1:9"),
             ("JSON", "send", "127.0.0.1:9"),
             ("'none'", "simulate", "--firewall", "none"),
+        )
+
+    def test_output(self) -> None:
+        """A live view goes into no file that is there already, and that has no name for it."""
+        (self.home / "there.mp4").write_bytes(b"precious")
+        (self.home / "there.jpg").write_bytes(b"precious")
+        self.all_wrong(
+            ("there.mp4 is there already", "live", "127.0.0.1:9", "-o", "there.mp4"),
+            ("there.jpg is there already", "still", "127.0.0.1:9", "-o", "there.jpg"),
+            (".mp4 or .h264", "live", "127.0.0.1:9", "-o", "view.avi"),
+            (".jpg or .jpeg", "still", "127.0.0.1:9", "-o", "view.png"),
         )
 
     def test_requests(self) -> None:
@@ -276,6 +291,35 @@ class CameraTests(ProcessTestCase):
         self.assertEqual(result.status, 130)
         self.assertRegex(result.out, r"^\d+ frames, ")
         simulator.saw_close()
+
+    def test_live_killed(self) -> None:
+        """An MP4 of a recording that was killed hard plays up to then."""
+        path = self.home / "view.mp4"
+        process = self.start("live", self.camera, "-o", str(path))
+        process.err_line("logged in")
+        while not (path.exists() and path.stat().st_size > 100_000):
+            time.sleep(0.02)
+        process.kill()
+        with av.open(str(path)) as video:
+            pictures = list(video.decode(video=0))
+        self.assertGreater(len(pictures), 5)
+        self.assertEqual((pictures[0].time, pictures[0].width), (0, 1280))
+
+    def test_standard_output(self) -> None:
+        """With C{-o -} nothing but the stream, or the picture, goes to standard output."""
+        env = environment(self.home)
+        for command, *more in (("live", "--seconds", "0.3"), ("still", "--json")):
+            arguments = trailcam(command, self.camera, "-o", "-", "--state", str(self.state), *more)
+            done = subprocess.run(arguments, env=env, capture_output=True, check=False,
+                                  cwd=self.home)  # fmt: skip
+            self.assertEqual(done.returncode, 0, done.stderr)
+            if command == "live":
+                self.assertEqual(done.stdout[:4], b"\0\0\0\1")
+                self.assertRegex(done.stderr, rb"\d frames, .* in standard output")
+            else:
+                with Image.open(io.BytesIO(done.stdout)) as image:
+                    self.assertEqual((image.format, image.size), ("JPEG", (1280, 720)))
+        self.assertFalse((self.home / "-").exists())
 
     def test_live_into_nowhere(self) -> None:
         """A file that cannot be written is told before any camera is called."""

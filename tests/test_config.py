@@ -233,7 +233,7 @@ class RefusalTests(ConfigCase):
         self.assertEqual(
             self.refusal("[trailcam]", "colour = red", "[camera a]"),
             "tap.conf, line 2: 'colour' is not a key of [trailcam],"
-            " which has library, state, log_level",
+            " which has library, state, log_level, metrics_file, keep_free, keep_days",
         )
 
     def test_key_of_another_section(self) -> None:
@@ -518,12 +518,13 @@ class ExampleTests(ConfigCase):
 
     def test_uncommented(self) -> None:
         """Each key works when its # is taken away, and shows the default if there is one."""
-        for name in ("garden.password", "garden.network"):
+        for name in ("garden.password", "garden.network", "mqtt.password", "webhook.token"):
             (self.home / name).write_text("x")
             (self.home / name).chmod(0o600)
         plain = parse(example(), str(self.home / "tap.conf"))
         samples = {"address", "interface", "broadcast", "local_port", "password_file", "zone",
-                   "times", "quiet", "network", "network_password_file"}  # fmt: skip
+                   "times", "quiet", "network", "network_password_file",
+                   "metrics_file"}  # fmt: skip
         for kind, key, value in self.keys():
             text = example().replace(f"\n#{key} = {value}", f"\n{key} = {value}")
             text = text.replace(f"\n#[{kind}]", f"\n[{kind}]")

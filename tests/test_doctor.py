@@ -528,8 +528,8 @@ class WholeTests(DoctorCase):
         found = [json.loads(line) for line in out.getvalue().splitlines()]
         self.assertNotIn("itself failed", out.getvalue())
         self.assertEqual(list(self.home.iterdir()), [self.path])
-        names = ["config", "python", "packages", "library", "state", "ports", "buffer", "network",
-                 "clock", "zone", "video"]  # fmt: skip
+        names = ["config", "python", "packages", "library", "state", "tidy", "ports", "buffer",
+                 "network", "clock", "zone", "video"]  # fmt: skip
         self.assertEqual([one["name"] for one in found[:-1]], names)
         self.assertEqual(found[-1]["event"], "done")
 

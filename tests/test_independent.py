@@ -223,7 +223,7 @@ class CameraTests(FromAnotherReading):
         for _ in range(2):
             camera.live_sent.clear()
             output = self.folder / "live.h264"
-            self.result(self.call("live", camera, "--seconds", "0.6", "-o", str(output)))
+            self.result(self.call("live", camera, "--seconds", "0.6", "--force", "-o", str(output)))
             sent = [f.video for n, f in enumerate(camera.live_sent) if not 4 <= n < 10]
             recorded = output.read_bytes()
             self.assertTrue(b"".join(sent).startswith(recorded))

@@ -31,21 +31,30 @@ HOUSE = (
     "commands cardcommands",
     # Files, settings and captures: synchronous, without Twisted.
     "durable wishes locks networks schedule configkeys config movie",
+    "fragments livefile",
     "capturefile capturestream decode",
     # Twisted begins here.
     "logs interfaces worker portmemory pump protocol discovery connector",
-    "sinks photos playback conversation presence fetching client",
+    "sinks photos playback conversation presence fetching client liveview viewer livehub",
     # Bluetooth LE and Wi-Fi, with the extra C{radio}.
     "radio radio.background radio.nmnames radio.networkmanager radio.devices radio.activation",
     "radio.inspection radio.limits radio.wifi radio.blueztrouble radio.bleakcare radio.bluetooth",
     # Pictures at home. Only the last two know a camera.
     "library.times library.names library.records library.exif library.files library.folders",
-    "library.index library.visits library.shelf library.database library.library library",
+    "library.trash library.thumbnails library.index library.visits library.cursors library.medium",
+    "library.browse library.remarks library.quota library.shelf library.database library.base",
+    "library.gallery library.library library",
     "library.clearing library.sync",
     # What runs it all, for people and for twistd.
     "happenings health radio.station visit",
+    # Word to others, each with an extra of its own; and metrics.
+    "notify notify.messages notify.settings notify.picture notify.outbox notify.courier",
+    "notify.homeassistant notify.broker notify.mqtt notify.webhook notify.service metrics",
     "console runner cameraservice service",
-    "checks radiochecks doctor firststeps calling asking tasks cardtasks radiotasks visittasks",
+    "checks radiochecks notifychecks doctor firststeps calling asking tasks hometasks",
+    "cardtasks radiotasks",
+    "visittasks",
+    "livetasks",
     # The simulated camera.
     "simulator simulator.privatebus simulator.dbusobjects simulator.nmobjects",
     "simulator.networkmanager",
@@ -66,7 +75,9 @@ FOREIGN = {"wire": {"cryptography"}, "session": {"automat"}}
 WITHOUT_TWISTED = (
     *("wire", "session", "commands", "networks", "configkeys", "config", "firststeps", "decode"),
     *("library.times", "library.names", "library.records", "library.index", "simulator.card"),
-    *("schedule", "library.visits"),
+    *("schedule", "library.visits", "library.browse", "library.remarks", "library.quota"),
+    "library.thumbnails",
+    *("fragments", "livefile"),
 )
 #: The only places that take the global reactor, both inside a function.
 GLOBAL_REACTOR = {("service", "makeService"), ("runner", "run")}

@@ -192,8 +192,10 @@ class MigrationTests(TestCase):
         with closing(sqlite3.connect(self.path)) as connection:
             after = connection.execute("SELECT * FROM media").fetchall()
             version = connection.execute("PRAGMA user_version").fetchone()
-        self.assertEqual([row[:-1] for row in after], before)
-        self.assertEqual({row[-1] for row in after}, {None})
+        old = len(before[0])
+        self.assertEqual([row[:old] for row in after], before)
+        # deleted, camera, favourite, note, removed, gone
+        self.assertEqual({row[old:] for row in after}, {(None, None, 0, "", None, 0)})
         self.assertEqual(version, (VERSION,))
         self.path.unlink()
         prepare(self.path, NOW)

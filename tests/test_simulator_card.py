@@ -305,10 +305,3 @@ class Live(TestCase):
         again = samples[147]
         self.assertEqual((again.pts_ms, again.data), (4_800_000, samples[0].data))
         self.assertTrue(again.key_frame)
-
-    def test_place(self) -> None:
-        """A card's live view shows the place of its photos in the light of the hour."""
-        some = card()
-        day, night = (next(some.live(time)) for time in (1_778_760_000, 1_778_716_800))
-        self.assertTrue(day.key_frame and night.key_frame)
-        self.assertNotEqual(day.data, night.data)

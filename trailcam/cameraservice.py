@@ -32,7 +32,7 @@ from trailcam.happenings import (
     VisitEnded,
 )
 from trailcam.health import SEEN, Limits, assess, news
-from trailcam.library import Library, StoredFile
+from trailcam.library import Library, Quota, StoredFile
 from trailcam.library.sync import Observer, SyncReport
 from trailcam.library.visits import Visit
 from trailcam.logs import make_logger
@@ -78,8 +78,14 @@ class LibraryService(Service):
     @ivar library: the library.
     """
 
-    def __init__(self, library: Library) -> None:
+    log = make_logger(__name__)
+
+    def __init__(self, library: Library, quota: Quota | None = None) -> None:
+        """
+        @param quota: what is deleted after a visit; C{None} for nothing.
+        """
         self.library = library
+        self._quota = quota or Quota()
         self._lock = DeferredLock()
         self._open = False
         self._users: set[Deferred[Any]] = set()
@@ -97,6 +103,24 @@ class LibraryService(Service):
             return result
 
         work.addBoth(ended)
+
+    def tidy(self) -> None:
+        """Delete what is to be deleted: the log tells, and closing waits for it."""
+        if self._open:
+            tidying = Deferred.fromCoroutine(self._tidy())
+            tidying.addErrback(lambda failure: self.log.failure("tidying has failed", failure))
+
+    async def _tidy(self) -> None:
+        try:
+            await self.library.purge()
+            deleted = await self.library.tidy(self._quota) if self._quota else []
+        except LibraryError as error:
+            self.log.warn("nothing more is deleted for now: {why}", why=str(error))
+            return
+        if deleted:
+            size = sum(medium.size for medium in deleted) / 1e6
+            self.log.info("{count} old files deleted ({size:.1f} MB), for {quota}",
+                          count=len(deleted), size=size, quota=str(self._quota))  # fmt: skip
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
@@ -260,6 +284,7 @@ class CameraService(Service):
             await self._remember(visit.record(Failure()))
             raise
         await self._remember(visit.record(report))
+        self._library.tidy()
         return report
 
     async def _remember(self, visit: Visit) -> None:

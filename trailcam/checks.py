@@ -148,6 +148,33 @@ def _folder(name: str, folder: Path) -> Finding:
     return Finding(name, "ok", text)
 
 
+def check_tidy(station: Station) -> Iterator[Finding]:
+    """What is deleted at home, and how much would it be now?"""
+    if station.config is None or station.library is None:
+        return
+    if not (station.config.keep_free or station.config.keep_days):
+        yield Finding("tidy", "ok", "pictures at home are kept for ever")
+        return
+    # Not before it is known that all is installed.
+    from datetime import UTC
+
+    from trailcam.errors import LibraryError
+    from trailcam.library.quota import Quota, read_plan
+
+    quota = Quota(station.config.keep_free, station.config.keep_days)
+    try:
+        media = read_plan(station.library, quota, datetime.now(UTC))
+    except LibraryError as error:
+        yield Finding("tidy", "ok", f"{quota}: {error}")
+        return
+    size = sum(medium.size for medium in media) / 1e6
+    text = f"{quota}: {len(media)} files ({size:.1f} MB) would be deleted after the next visit"
+    if media:
+        yield Finding("tidy", "warning", text, "`trailcam tidy --dry-run` shows which")
+    else:
+        yield Finding("tidy", "ok", text)
+
+
 def check_ports(station: Station) -> Iterator[Finding]:
     """Are the ports free that cameras know us by?"""
     known = {target.local_port: target.key for target in station.targets if target.local_port}
@@ -286,6 +313,7 @@ CHECKS: tuple[Check, ...] = (
     check_python,
     check_packages,
     check_folders,
+    check_tidy,
     check_ports,
     check_buffer,
     check_network,

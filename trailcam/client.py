@@ -44,6 +44,7 @@ from trailcam.locks import CameraLocks
 from trailcam.playback import LiveFrames
 from trailcam.portmemory import PortMemory
 from trailcam.presence import TRIES, Presence
+from trailcam.session.session import Session
 from trailcam.sinks import Downloaded
 from trailcam.target import Policy, Target
 from trailcam.worker import ThreadWorker, Worker
@@ -158,6 +159,11 @@ class Camera:
     def address(self) -> tuple[str, int] | None:
         """Where the camera is, while there is a session."""
         return self._presence.address
+
+    @property
+    def session(self) -> Session | None:
+        """The session, while there is one: what it has counted, and its round-trip time."""
+        return self._presence.session
 
     @property
     def progress(self) -> Callable[[int], None]:

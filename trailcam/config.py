@@ -113,10 +113,13 @@ class Config:
     @ivar library: where the pictures go.
     @ivar state: what is remembered from one start to the next.
     @ivar log_level: C{debug}, C{info}, C{warn} or C{error}.
+    @ivar metrics_file: where metrics for Prometheus are written to; C{None}: nowhere.
     @ivar policy: how patiently cameras are called.
     @ivar cameras: at least one, in the order of the file.
     @ivar extras: the values of those of the other sections that are there, by section: what is
         not there is not wanted. L{trailcam.configkeys.EXTRAS} says which there are.
+    @ivar keep_free: so many MB are kept free on the library's disk; 0: does not matter.
+    @ivar keep_days: so many days a picture stays in the library; 0: for ever.
     @ivar warnings: what is allowed but unwise, a line each; after a colon, how to mend it.
     """
 
@@ -127,6 +130,9 @@ class Config:
     cameras: tuple[CameraConfig, ...]
     extras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    metrics_file: Path | None = None
+    keep_free: int = 0
+    keep_days: int = 0
 
 
 class _Parser(ConfigParser):
@@ -331,6 +337,14 @@ def _password(source: _Source, section: str, key: str, values: dict[str, Any]) -
     return password
 
 
+def _extra(source: _Source, name: str) -> dict[str, Any]:
+    """The values of a section that switches something on, with its secrets instead of files."""
+    values = source.values(name, name)
+    for key in {"password_file", "token_file"} & set(values):
+        values[key.removesuffix("_file")] = _password(source, name, key, values)
+    return values
+
+
 def _config(source: _Source) -> Config:
     cameras = _cameras(source)
     sections = source.sections()
@@ -342,8 +356,11 @@ def _config(source: _Source) -> Config:
         log_level=station.get("log_level", "info"),
         policy=Policy(**policy),
         cameras=cameras,
-        extras={name: source.values(name, name) for name in EXTRAS if name in sections},
+        extras={name: _extra(source, name) for name in EXTRAS if name in sections},
         warnings=tuple(source.warnings),
+        metrics_file=station.get("metrics_file"),
+        keep_free=station.get("keep_free", 0),
+        keep_days=station.get("keep_days", 0),
     )
 
 

@@ -12,12 +12,13 @@ from datetime import tzinfo
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from trailcam.errors import ConfigError
 from trailcam.schedule import parse_quiet, parse_times
 from trailcam.target import parse_address
 
-__all__ = ["EXTRAS", "KEYS", "check_name", "check_value", "suggestion"]
+__all__ = ["EXTRAS", "KEYS", "MESSAGES", "check_name", "check_value", "suggestion"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
@@ -25,6 +26,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 _DEVICE = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,39}")
+_TOPIC = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+#: What other programs are told of.
+MESSAGES = ("photo", "video", "visit_ended", "battery_low", "card_nearly_full", "clock_wrong",
+            "camera_missing", "camera_back")  # fmt: skip
 _YES, _NO = ("yes", "on", "true", "1"), ("no", "off", "false", "0")
 
 
@@ -136,11 +142,57 @@ def _after_visit(text: str) -> str:
     return text.lower()
 
 
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in _YES + _NO:
+        raise _Wrong("yes or no", ("yes", "no"))
+    return text.lower() in _YES
+
+
+def _host(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise _Wrong("a host's name, or its address")
+    return text
+
+
+def _topic(text: str) -> str:
+    if not _TOPIC.fullmatch(text):
+        raise _Wrong("at most 64 letters, digits, - and _, with / between its parts")
+    return text
+
+
+def _url(text: str) -> str:
+    must = "a URL like https://example.org/hook, without a name or password in it"
+    try:
+        parts = urlsplit(text)
+        # Reading the port fails where it is none.
+        good = parts.hostname and parts.scheme in ("http", "https") and (parts.port or 1)
+    except ValueError:
+        good = False
+    plain = text.isascii() and not re.search(r"\s", text)
+    if not good or not plain or "@" in parts.netloc or not _HOST.fullmatch(parts.hostname or ""):
+        raise _Wrong(must)
+    return text
+
+
+def _events(text: str) -> frozenset[str]:
+    wanted = frozenset(text.replace(",", " ").split())
+    for kind in sorted(wanted - set(MESSAGES)):
+        raise _Wrong(f"of {', '.join(MESSAGES)}{suggestion(kind, MESSAGES)}")
+    return wanted
+
+
 _PORT = _number(1, 65535, int)
 
 #: The keys of each kind of section, and how each is read.
 KEYS: Mapping[str, Mapping[str, Reader]] = {
-    "trailcam": {"library": _path, "state": _path, "log_level": _level},
+    "trailcam": {
+        "library": _path,
+        "state": _path,
+        "log_level": _level,
+        "metrics_file": _path,
+        "keep_free": _number(0, 10**8, int),
+        "keep_days": _number(0, 36500, int),
+    },
     "connection": {
         "discovery": _number(0.1, 600),
         "pauses": _pauses,
@@ -175,8 +227,21 @@ KEYS: Mapping[str, Mapping[str, Reader]] = {
         "card_low": _number(0, 10**6, int),
     },
     "web": {},
-    "mqtt": {},
-    "webhook": {},
+    "mqtt": {
+        "host": _host,
+        "port": _PORT,
+        "tls": _yes_or_no,
+        "user": str,
+        "password_file": _path,
+        "topic": _topic,
+        "discovery_prefix": _topic,
+    },
+    "webhook": {
+        "url": _url,
+        "token_file": _path,
+        "timeout": _number(1, 600),
+        "events": _events,
+    },
 }
 
 #: Sections that switch something on by being there.

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -39,12 +39,15 @@ class Console:
     @ivar as_json: whether programs read it.
     """
 
-    def __init__(self, as_json: bool, bar: ProgressBar | None = None) -> None:
+    def __init__(
+        self, as_json: bool, bar: ProgressBar | None = None, out: TextIO | None = None
+    ) -> None:
         """
         @param bar: lines go above it, where it shares the terminal with them.
+        @param out: where they go; C{None}: standard output.
         """
         self.as_json = as_json
-        self._out = sys.stdout
+        self._out = out or sys.stdout
         self._bar = bar if sys.stdout.isatty() else None
 
     def event(self, name: str, text: str | None = None, /, **fields: Any) -> None:

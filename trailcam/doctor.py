@@ -18,12 +18,13 @@ from trailcam import checks
 from trailcam.checks import Check, Finding, Station
 from trailcam.config import default_library, default_state, load
 from trailcam.errors import ConfigError, LibraryError
+from trailcam.notifychecks import check_notify
 from trailcam.radiochecks import check_radio
 
 __all__ = ["Finding", "examine", "run"]
 
 #: Everything that is checked, after C{tap.conf} itself.
-CHECKS: tuple[Check, ...] = (*checks.CHECKS, check_radio)
+CHECKS: tuple[Check, ...] = (*checks.CHECKS, check_notify, check_radio)
 
 #: The C{tap.conf} that is meant when none is named.
 HERE = Path("tap.conf")

@@ -21,6 +21,8 @@ __all__ = [
     "RadioError",
     "SendBufferFull",
     "TrailcamError",
+    "UnknownMedium",
+    "WrongRequest",
 ]
 
 
@@ -92,6 +94,18 @@ class LibraryError(TrailcamError):
     """The library or the state folder cannot be used: full, read-only, gone, or corrupt."""
 
     exit_status = 5
+
+
+class UnknownMedium(LibraryError):
+    """There is no such picture or video in the library, or none any more."""
+
+    exit_status = 1
+
+
+class WrongRequest(TrailcamError):
+    """What was asked of the library makes no sense: a place in the list, a note."""
+
+    exit_status = 2
 
 
 class RadioError(TrailcamError):

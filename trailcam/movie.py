@@ -24,7 +24,10 @@ from av.error import FFmpegError
 from trailcam.errors import DamagedTransfer, LibraryError
 from trailcam.wire.media import Frame
 
-__all__ = ["Movie", "MovieWriter"]
+__all__ = ["MOST_PIXELS", "Movie", "MovieWriter"]
+
+#: No camera of this family comes near; what claims more would cost memory by its claim alone.
+MOST_PIXELS = 1 << 24
 
 #: Ticks of the video a second: whole milliseconds survive, and every player knows it.
 _VIDEO_CLOCK = 90_000
@@ -346,7 +349,8 @@ def _read_sound(header: bytes) -> _Sound:
 
 def _add_video(container: Any, picture: bytes) -> Any:
     """Add a stream that is what the key frame C{picture} says."""
-    with av.open(io.BytesIO(picture), format="h264") as probe:
+    bounds = {"max_pixels": str(MOST_PIXELS)}
+    with av.open(io.BytesIO(picture), format="h264", options=bounds) as probe:
         template = probe.streams.video[0]
         if not template.codec_context.width or not template.codec_context.extradata:
             raise DamagedTransfer("the video is damaged: a key frame of no size")

@@ -18,6 +18,7 @@ from trailcam.conversation import Conversation
 from trailcam.errors import CameraLost, TrailcamError
 from trailcam.interfaces import ICameraReactor
 from trailcam.logs import make_logger
+from trailcam.session.session import Session
 from trailcam.target import Policy
 
 __all__ = ["TRIES", "Presence"]
@@ -86,6 +87,12 @@ class Presence:
         """Where the camera is, while there is a session."""
         conversation = self._conversation
         return conversation.protocol.peer if conversation and conversation.protocol else None
+
+    @property
+    def session(self) -> Session | None:
+        """The state of the session, while there is one."""
+        conversation = self._conversation
+        return conversation.protocol.session if conversation and conversation.protocol else None
 
     def ready(self) -> Deferred[Conversation]:
         """A session that is logged in; coming back if need be."""

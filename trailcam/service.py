@@ -7,8 +7,9 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,16 @@ from trailcam.cameraservice import CameraService, LibraryService, LogListener
 from trailcam.config import CameraConfig, Config, default_library, default_state, load
 from trailcam.errors import TrailcamError
 from trailcam.happenings import Listeners
-from trailcam.library import Library
+from trailcam.library import Library, Quota, StoredFile
+from trailcam.library.visits import Visit
 from trailcam.logs import make_logger, set_level
+from trailcam.notify.service import Notifier
+from trailcam.notify.settings import check
 from trailcam.radio.station import Radios
+from trailcam.session.session import Session
 from trailcam.target import Policy, Target, parse_address
 from trailcam.wishes import wished_for
+from trailcam.worker import ThreadWorker
 
 __all__ = [
     "CameraService",
@@ -34,6 +40,10 @@ __all__ = [
     "Station",
     "makeService",
 ]
+
+
+#: Among so many files the last picture of each camera is looked for.
+RECENT = 1000
 
 
 class Options(usage.Options):
@@ -58,6 +68,7 @@ class Options(usage.Options):
         """Refuse what cannot be, before anything starts."""
         try:
             self.station = self._station()
+            check(self.station)
         except TrailcamError as error:
             # A UsageError would have twistd print all of its help first.
             print(f"trailcam: {error}", file=sys.stderr)
@@ -108,17 +119,21 @@ class Station(MultiService):
     @ivar library: the library.
     @ivar listeners: who is told what happens; the log is one of them.
     @ivar radios: the radios.
+    @ivar notifier: tells other programs, as far as the configuration names some.
     """
 
     def __init__(self, reactor: Any, config: Config) -> None:
         """
         @param reactor: provides what L{Camera} and L{Library} need.
+        @raise ConfigError: when an extra is wanted that is not installed.
         """
         super().__init__()
         self.config = config
         self.radios = Radios(reactor, state=config.state)
         self.listeners = Listeners(LogListener())
-        self.library = LibraryService(Library(config.library, reactor))
+        self.library = LibraryService(
+            Library(config.library, reactor), Quota(config.keep_free, config.keep_days)
+        )
         self.library.setServiceParent(self)
         for camera in config.cameras:
             service = CameraService(
@@ -126,6 +141,11 @@ class Station(MultiService):
                 radios=self.radios, listener=self.listeners,
             )  # fmt: skip
             service.setServiceParent(self)
+        visits = {str(camera.name): camera.visit_now for camera in self.cameras}
+        self.notifier = Notifier(reactor, config, visits, self._recall)
+        self.listeners.add(self.notifier)
+        if config.metrics_file is not None:
+            self._measure(reactor, config.metrics_file)
 
     @property
     def cameras(self) -> list[CameraService]:
@@ -139,10 +159,49 @@ class Station(MultiService):
             if not names or service.name in names:
                 service.visit_now()
 
+    def startService(self) -> None:
+        """Start them all; what happens at once is told too."""
+        self.notifier.startService()
+        super().startService()
+
     def stopService(self) -> Deferred[Any]:
-        """Stop them all, then let go of the radios."""
+        """Stop them all, then whom that is told to, and let go of the radios."""
         stopping: Deferred[Any] = super().stopService()
+        stopping.addBoth(lambda _: self.notifier.stopService())
         return stopping.addBoth(lambda _: self.radios.close())
+
+    def _measure(self, reactor: Any, path: Path) -> None:
+        """Write metrics."""
+        from trailcam.metrics import Metrics, MetricsFile
+
+        def session_with(service: CameraService) -> Callable[[], Session | None]:
+            return lambda: service.camera.session
+
+        outbox = self.notifier.outbox
+        metrics = Metrics(
+            {str(service.name): session_with(service) for service in self.cameras},
+            {name: partial(outbox.waiting, name) for name in self.notifier.wanted}
+            if outbox
+            else {},
+        )
+        self.listeners.add(metrics)
+        self.listeners.add(MetricsFile(metrics, path, ThreadWorker(reactor)))
+
+    def _recall(self, name: str) -> Deferred[tuple[list[Visit], StoredFile | None]]:
+        """What is known of a camera from before: its visits, and its last picture."""
+
+        async def recall() -> tuple[list[Visit], StoredFile | None]:
+            await self.library.ready()
+            library = self.library.library
+            visits = await library.visits(name, -1)
+            # A camera's folder has its name, unless another camera came before it.
+            newest = (
+                file for file in await library.files(limit=RECENT)
+                if file.path.relative_to(library.path).parts[0] == name
+            )  # fmt: skip
+            return visits, next(newest, None)
+
+        return Deferred.fromCoroutine(recall())
 
 
 class _VisitSignal(Service):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IDelayedCall
 
 from trailcam.calling import Call, find_config, make_call
 from trailcam.client import Camera
@@ -24,7 +22,6 @@ from trailcam.console import (
     Console,
     ProgressBar,
     SyncTeller,
-    human_bytes,
     start_logging,
     where_is,
 )
@@ -38,7 +35,6 @@ from trailcam.errors import (
 )
 from trailcam.library import Library
 from trailcam.library.sync import sync as sync_library
-from trailcam.playback import LiveFrames
 from trailcam.portmemory import PortMemory
 from trailcam.protocol import CameraProtocol
 from trailcam.runner import run
@@ -49,7 +45,6 @@ __all__ = [
     "discover",
     "info",
     "list_media",
-    "live",
     "rescan",
     "send",
     "sync",
@@ -232,70 +227,6 @@ def wall_time(file: MediaFile) -> str | None:
         return None
 
 
-def live(arguments: Arguments) -> int:
-    """Record the live view."""
-    path: Path = arguments.output
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-        # Before the camera is woken for nothing.
-        raise LibraryError(f"cannot write {path}: name a file in a folder that can be written to")
-
-    async def work(reactor: Any, camera: Camera, call: Call, console: Console) -> int:
-        recording = _Recording(reactor, await camera.live(), arguments.seconds)
-        try:
-            with open(path, "wb") as output:
-                await recording.write(output)
-        except OSError as error:
-            raise LibraryError(f"cannot write {path}: {error.strerror}") from None
-        finally:
-            recording.end()
-            text = f"{recording.frames} frames, {human_bytes(recording.bytes)} in {path}"
-            console.event("done", text, frames=recording.frames, bytes=recording.bytes,
-                          seconds=recording.seconds, path=str(path))  # fmt: skip
-        return 0
-
-    return with_camera(arguments, work)
-
-
-class _Recording:
-    """
-    A live view on its way into a file.
-
-    @ivar seconds: how long it has been, from the first frame on.
-    """
-
-    def __init__(self, reactor: Any, view: LiveFrames, limit: float | None) -> None:
-        """
-        @param limit: seconds after which it ends; C{None}: when it is ended.
-        """
-        self._reactor = reactor
-        self._view = view
-        self._limit = limit
-        self._began: float | None = None
-        self._stop: IDelayedCall | None = None
-        self.frames = self.bytes = 0
-
-    async def write(self, output: BinaryIO) -> None:
-        """Write every frame's video until it ends."""
-        async for frame in self._view:
-            if self._began is None:
-                # A camera takes a moment to begin; that does not count.
-                self._began = self._reactor.seconds()
-                if self._limit is not None:
-                    self._stop = self._reactor.callLater(self._limit, self._view.close)
-            self.bytes += output.write(frame.video)
-            self.frames += bool(frame.video)
-
-    def end(self) -> None:
-        """Wait for no more."""
-        if self._stop is not None and self._stop.active():
-            self._stop.cancel()
-
-    @property
-    def seconds(self) -> float:
-        began = self._reactor.seconds() if self._began is None else self._began
-        return float(round(self._reactor.seconds() - began, 1))
-
-
 def send(arguments: Arguments) -> int:
     """Send any command and print the answer."""
     try:
@@ -380,5 +311,3 @@ def rescan(arguments: Arguments) -> int:
         return 0
 
     return run(main)
-
-

@@ -1,7 +1,8 @@
-"""The commands that ask a camera: discover, info, list, sync, live, send."""
+"""The commands that ask a camera: discover, info, list, sync, live, still, send."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from types import ModuleType
 
@@ -23,9 +24,15 @@ def _tasks() -> ModuleType:
     return tasks
 
 
+def _live_tasks() -> ModuleType:
+    from trailcam import livetasks
+
+    return livetasks
+
+
 def add_camera_commands(commands: Commands) -> None:
     """Add them."""
-    for add in (_add_sync, _add_discover, _add_info, _add_list, _add_live, _add_send):
+    for add in (_add_sync, _add_discover, _add_info, _add_list, _add_live, _add_still, _add_send):
         add(commands)
 
 
@@ -57,12 +64,23 @@ def _add_sync(commands: Commands) -> None:
 
 
 def _add_live(commands: Commands) -> None:
-    parser = command(commands, "live", "record the live view", task(_tasks, "live"))
+    parser = command(commands, "live", "record the live view", task(_live_tasks, "live"))
     add_connecting(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.h264",
-                        help="where the H.264 stream goes")  # fmt: skip
+    _add_output(parser, "FILE.mp4 for a video, FILE.h264 for the stream as it comes, - for "
+                "standard output")  # fmt: skip
     parser.add_argument("--seconds", type=duration, metavar="S", help="stop after S seconds; "
                         "otherwise Ctrl-C does")  # fmt: skip
+
+
+def _add_still(commands: Commands) -> None:
+    parser = command(commands, "still", "one picture of the live view", task(_live_tasks, "still"))
+    add_connecting(parser)
+    _add_output(parser, "FILE.jpg, or - for standard output")
+
+
+def _add_output(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=text)
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
 
 
 def _add_send(commands: Commands) -> None:

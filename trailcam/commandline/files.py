@@ -1,4 +1,4 @@
-"""The commands about files at home: decode, init, doctor, rescan."""
+"""The commands about files at home: decode, init, doctor, rescan, tidy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType
 
-from trailcam.commandline.arguments import Commands, command, task
+from trailcam.commandline.arguments import Commands, command, count, task
 
 __all__ = ["add_file_commands"]
 
@@ -21,7 +21,7 @@ def _tasks() -> ModuleType:
 
 def add_file_commands(commands: Commands) -> None:
     """Add them."""
-    for add in (_add_decode, _add_init, _add_doctor, _add_rescan):
+    for add in (_add_decode, _add_init, _add_doctor, _add_rescan, _add_tidy):
         add(commands)
 
 
@@ -67,3 +67,19 @@ def _add_rescan(commands: Commands) -> None:
     text = "rebuild the library's index from its files"
     parser = command(commands, "rescan", text, task(_tasks, "rescan"))
     parser.add_argument("--library", type=Path, metavar="DIR", help="the library")
+
+
+def _add_tidy(commands: Commands) -> None:
+    def load() -> ModuleType:
+        from trailcam import hometasks
+
+        return hometasks
+
+    text = "delete pictures at home that are too old, or the oldest until the disk has room"
+    parser = command(commands, "tidy", text, task(load, "tidy"))
+    add = parser.add_argument
+    add("--library", type=Path, metavar="DIR", help="the library")
+    add("--keep-free", type=count, metavar="MB", help="delete the oldest until so much is free")
+    add("--keep-days", type=count, metavar="N", help="delete what came home longer ago")
+    add("--dry-run", action="store_true", help="only show what would be deleted")
+    add("--yes", action="store_true", help="do not ask")

@@ -66,6 +66,7 @@ class Survey:
     @ivar kept: how many files the index knows.
     @ivar gone: paths of the index where there is nothing.
     @ivar copies: how many files are older copies of one in C{new}.
+    @ivar cameras: the names of cameras by C{devId}.
     """
 
     new: list[Found] = field(default_factory=list)
@@ -73,6 +74,7 @@ class Survey:
     kept: int = 0
     gone: set[str] = field(default_factory=set)
     copies: int = 0
+    cameras: dict[str, str] = field(default_factory=dict)
 
 
 def claim(root: Path, source: Source) -> Claim:
@@ -120,6 +122,8 @@ def look_around(root: Path, known: set[str]) -> Survey:
         source = read_card(folder)
         if source is None:
             continue  # whoever claims it will have it looked through
+        if source.name is not None:
+            survey.cameras[source.device_id] = source.name
         part = folder / f"{CARD}.part"
         if part.exists():
             survey.leftovers.append(_relative(root, part))

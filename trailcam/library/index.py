@@ -2,26 +2,27 @@
 The index: what was ever brought home, and where it is. SQLite, synchronous.
 
 The files are the truth, and the index can be made from them again; only what
-was deleted on purpose, here or on the card, and the visits are known to the
-index alone.
+was deleted on purpose, here or on the card, what a person says of a picture,
+and the visits are known to the index alone.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 from trailcam.commands import MediaFile
 from trailcam.errors import LibraryError
+from trailcam.library.files import STATE, explained
 from trailcam.library.records import StoredFile, identity
 from trailcam.library.times import Moment
 
-__all__ = ["VERSION", "Cursor", "Index", "prepare"]
+__all__ = ["VERSION", "Cursor", "Index", "look_into", "prepare"]
 
 #: Each takes the index one C{user_version} further.
 _MIGRATIONS = (
@@ -72,22 +73,41 @@ _MIGRATIONS = (
     );
     CREATE INDEX visits_camera ON visits (camera);
     """,
+    # 3: what a person says of a picture, and whether there is still something of it here.
+    """
+    ALTER TABLE media ADD COLUMN camera TEXT;
+    ALTER TABLE media ADD COLUMN favourite INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE media ADD COLUMN note TEXT NOT NULL DEFAULT '';
+    ALTER TABLE media ADD COLUMN removed TEXT;
+    ALTER TABLE media ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX media_here ON media (COALESCE(utc, ''))
+        WHERE removed IS NULL AND gone = 0;
+    CREATE INDEX media_camera ON media (device_id, COALESCE(utc, ''))
+        WHERE removed IS NULL AND gone = 0;
+    CREATE INDEX media_favourite ON media (COALESCE(utc, ''))
+        WHERE favourite = 1 AND removed IS NULL AND gone = 0;
+    CREATE INDEX media_video ON media (COALESCE(utc, ''))
+        WHERE file_type <> 0 AND removed IS NULL AND gone = 0;
+    CREATE INDEX media_removed ON media (COALESCE(utc, ''))
+        WHERE removed IS NOT NULL AND gone = 0;
+    CREATE INDEX visits_began ON visits (camera, began);
+    """,
 )
 #: The C{user_version} that this program writes.
 VERSION = len(_MIGRATIONS)
 
 _COLUMNS = (
     "device_id, media_id, media_time, directory, number, file_type, duration_ms,"
-    " wall, utc, utc_offset, zone, path, size, sha256, fetched_at, deleted"
+    " wall, utc, utc_offset, zone, path, size, sha256, fetched_at, deleted, camera"
 )
 _ADD = f"""
-    INSERT INTO media ({_COLUMNS}) VALUES ({", ".join("?" * 16)})
+    INSERT INTO media ({_COLUMNS}) VALUES ({", ".join("?" * 17)})
     ON CONFLICT (
         device_id, COALESCE(media_id, -1), COALESCE(media_time, -1), directory, number, file_type
     ) DO UPDATE SET ({_COLUMNS}) = (
-        {", ".join(f"excluded.{c}" for c in _COLUMNS.split(", ")[:-1])},
-        COALESCE(excluded.deleted, deleted)
-    )
+        {", ".join(f"excluded.{c}" for c in _COLUMNS.split(", ")[:-2])},
+        COALESCE(excluded.deleted, deleted), COALESCE(excluded.camera, camera)
+    ), gone = 0
 """
 _WHICH = """
     device_id = ? AND COALESCE(media_id, -1) = COALESCE(?, -1)
@@ -106,6 +126,8 @@ class Cursor(Protocol):
     def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any: ...
 
     def fetchone(self) -> Any: ...
+
+    def fetchmany(self, size: int = ..., /) -> list[Any]: ...
 
     def fetchall(self) -> list[Any]: ...
 
@@ -145,7 +167,10 @@ class Index:
         return None if row is None else self._stored(row)
 
     def add(self, files: Iterable[StoredFile]) -> None:
-        """Write down files; one that is known is replaced, but stays deleted on the card."""
+        """
+        Write down files; one that is known is replaced, but stays deleted on the card, and what
+        a person said of it stays.
+        """
         self.cursor.executemany(_ADD, [self._row(file) for file in files])
 
     def rows(
@@ -168,6 +193,29 @@ class Index:
         """Where all the files are, or were; relative."""
         self.cursor.execute("SELECT path FROM media")
         return {path for (path,) in self.cursor.fetchall()}
+
+    def removed(self) -> set[str]:
+        """Where the files were that lie in the trash; relative."""
+        self.cursor.execute("SELECT path FROM media WHERE removed IS NOT NULL AND gone = 0")
+        return {path for (path,) in self.cursor.fetchall()}
+
+    def settle(self, missing: set[str], cameras: Mapping[str, str]) -> None:
+        """
+        Write down what is not here any more, and what is again.
+
+        @param missing: relative paths where there is nothing.
+        @param cameras: the names of cameras by C{devId}, for files that came when names were not
+            written down.
+        """
+        self.cursor.execute("SELECT id, path, gone FROM media WHERE removed IS NULL OR gone = 1")
+        differ = [(gone, id) for id, path, was in self.cursor.fetchall()
+                  if (gone := path in missing) != bool(was)]  # fmt: skip
+        # What was deleted for good, and has been put back by hand since, is not deleted any more.
+        self.cursor.executemany("UPDATE media SET gone = ?, removed = NULL WHERE id = ?", differ)
+        self.cursor.executemany(
+            "UPDATE media SET camera = ? WHERE device_id = ? AND camera IS NULL",
+            [(name, device_id) for device_id, name in cameras.items()],
+        )
 
     def forget(self, device_id: str, file: MediaFile) -> None:
         """As if the file had never been brought home."""
@@ -197,11 +245,12 @@ class Index:
             stored.sha256,
             stored.fetched_at.strftime(_UTC),
             stored.deleted and stored.deleted.strftime(_UTC),
+            stored.camera,
         )
 
     def _stored(self, row: Sequence[Any]) -> StoredFile:
         (device_id, media_id, media_time, directory, number, file_type, duration_ms,
-         wall, _, offset, zone, path, size, sha256, fetched_at, deleted) = row  # fmt: skip
+         wall, _, offset, zone, path, size, sha256, fetched_at, deleted, camera) = row  # fmt: skip
         return StoredFile(
             device_id,
             MediaFile(file_type, directory, number, duration_ms, media_id, media_time),
@@ -211,6 +260,7 @@ class Index:
             sha256,
             datetime.fromisoformat(fetched_at),
             datetime.fromisoformat(deleted) if deleted else None,
+            camera,
         )
 
 
@@ -234,6 +284,29 @@ def prepare(path: Path, now: datetime) -> Path | None:
     return aside
 
 
+@contextmanager
+def look_into(root: Path, version: int = VERSION) -> Iterator[Index | None]:
+    """
+    Read the index of a library that another program may have open, and leave nothing behind.
+
+    @param root: the library.
+    @param version: what the index must have at least; of an older one there is C{None}.
+    @raise LibraryError: when there is no library, or it cannot be read.
+    """
+    path = (root / STATE / "index.sqlite").absolute()
+    if not path.is_file():
+        raise LibraryError(f"there is no library at {root}")
+    # Without a WAL nobody writes; and SQLite would make one to read.
+    quiet = "" if os.path.lexists(f"{path}-wal") else "&immutable=1"
+    with (
+        explained(root),
+        closing(sqlite3.connect(f"{path.as_uri()}?mode=ro{quiet}", uri=True)) as base,
+    ):
+        cursor = base.cursor()
+        known = cursor.execute("PRAGMA user_version").fetchone()[0] >= version
+        yield Index(cursor, root.absolute()) if known else None
+
+
 def _migrate(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -251,6 +324,7 @@ def _migrate(path: Path) -> None:
         if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("quick_check found damage")
         connection.execute(f"SELECT {_COLUMNS} FROM media LIMIT 1")
+        connection.execute("SELECT favourite, note, removed, gone FROM media LIMIT 1")
         connection.execute("SELECT camera FROM visits LIMIT 1")
 
 

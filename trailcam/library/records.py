@@ -36,8 +36,10 @@ class Source:
 
     def __post_init__(self) -> None:
         # Half a surrogate pair, which JSON can carry, fits into no database.
-        text = self.device_id.encode("utf-8", "replace").decode()
-        object.__setattr__(self, "device_id", text)
+        for field in ("device_id", "name"):
+            text = getattr(self, field)
+            if text is not None:
+                object.__setattr__(self, field, text.encode("utf-8", "replace").decode())
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class StoredFile:
     @ivar sha256: of its bytes, in hexadecimal.
     @ivar fetched_at: when it came here; aware, UTC.
     @ivar deleted: when it was deleted from the camera's card, by us; aware, UTC.
+    @ivar camera: what people called the camera when it came.
     """
 
     device_id: str
@@ -63,6 +66,7 @@ class StoredFile:
     sha256: str
     fetched_at: datetime
     deleted: datetime | None = None
+    camera: str | None = None
 
     @property
     def identity(self) -> Identity:

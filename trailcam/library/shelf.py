@@ -4,10 +4,12 @@ What L{trailcam.library.library.Library} has done with the disk: blocking, one c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from trailcam.commands import MediaFile
 from trailcam.library.exif import time_taken
@@ -27,6 +29,9 @@ from trailcam.library.records import Source, StoredFile
 from trailcam.library.times import Moment
 
 __all__ = ["Arrival", "Shelf"]
+
+Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,25 @@ class Shelf:
             self._lock.acquire()
             return prepare(self.index_path, now)
 
+    def check(self) -> None:
+        """See whether the library is still the one that was opened."""
+        with explained(self.root):
+            self._lock.check()
+
     def release(self) -> None:
         """Let others have the library."""
         self._lock.release()
+
+    def run(
+        self,
+        function: Callable[Concatenate[Path, Arguments], Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        """Do something else in the library's folder, which is C{function}'s first argument."""
+        with explained(self.root):
+            self._lock.check()
+            return function(self.root, *args, **kwargs)
 
     def claim(self, source: Source) -> Claim:
         """The camera's folder, made if need be."""
@@ -113,6 +134,7 @@ class Shelf:
             arrival.size,
             arrival.sha256,
             arrival.now,
+            camera=arrival.source.name,
         )
 
     def whole(self, batch: list[StoredFile]) -> list[StoredFile]:
@@ -165,6 +187,7 @@ class Shelf:
             status.st_size,
             sha256_of(path),
             datetime.fromtimestamp(int(status.st_ctime), UTC),  # as near as the disk can tell
+            camera=found.source.name,
         )
 
     def _day(self, name: MediaName) -> Path:

@@ -8,17 +8,13 @@ could not be reached has not said it.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from trailcam.errors import LibraryError
-from trailcam.library.files import STATE, explained
-from trailcam.library.index import Index
+from trailcam.library.index import Index, look_into
 
 __all__ = ["KEPT", "Outcome", "Visit", "newest_visits", "read_visits", "record_visit"]
 
@@ -112,14 +108,8 @@ def read_visits(root: Path, camera: str | None, limit: int) -> list[Visit]:
     @param root: the library.
     @raise LibraryError: when there is no library, or it cannot be read.
     """
-    path = (root / STATE / "index.sqlite").absolute()
-    if not path.is_file():
-        raise LibraryError(f"there is no library at {root}")
-    with explained(root), closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as base:
-        cursor = base.cursor()
-        if cursor.execute("PRAGMA user_version").fetchone()[0] < 2:
-            return []
-        return newest_visits(Index(cursor, root), camera, limit)
+    with look_into(root, 2) as index:
+        return [] if index is None else newest_visits(index, camera, limit)
 
 
 def _row(visit: Visit) -> tuple[object, ...]:

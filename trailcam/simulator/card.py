@@ -9,7 +9,7 @@ from random import Random
 
 from trailcam.commands import MediaFile
 from trailcam.simulator.pictures import Shot, photo, thumbnail, visit
-from trailcam.simulator.recording import LiveSource, Recording, record
+from trailcam.simulator.recording import Recording, record
 
 __all__ = ["Card"]
 
@@ -152,12 +152,6 @@ class Card:
         @raise LookupError: when this card never had it.
         """
         return record(self._shot(file), file.duration_ms)
-
-    def live(self, wall_clock: int) -> LiveSource:
-        """What the camera sees now: the same place, in the light of the hour."""
-        hour = wall_clock // 3600 * 3600  # one recording for all who look within it
-        shot = Shot(self._seed, hour, self._camera, LiveSource.SHOT.animals)
-        return LiveSource(shot)
 
     def _taken_at(self, wall_clock: int) -> _Taken:
         last = self._last

@@ -101,7 +101,8 @@ def record(shot: Shot, duration_ms: int, label: str | None = None) -> Recording:
 
 class LiveSource:
     """
-    Live view without an end: a video of 4.8 s again and again, a key frame first.
+    Live view without an end: a fox crosses the clearing in 4.8 s, again and again; at the
+    seam nobody is in the picture. A key frame comes first.
 
     C{next} gives the next L{Sample}, its time in microseconds since the
     beginning; it never falls. Making one may take half a second.
@@ -112,8 +113,8 @@ class LiveSource:
     #: A fox, on a day in May.
     SHOT = Shot(0, 1_778_744_564, "KJK230", (Animal("fox", -0.24, 0.8, True),))
 
-    def __init__(self, shot: Shot = SHOT) -> None:
-        recording = record(shot, self.DURATION_MS, "LIVE")
+    def __init__(self) -> None:
+        recording = record(self.SHOT, self.DURATION_MS, "LIVE")
         self.width, self.height = recording.width, recording.height
         self._samples = (
             replace(sample, pts_ms=(start + sample.pts_ms) * 1000)
