@@ -210,7 +210,7 @@ def only_once() -> None:
     """
     Skip what takes long and is the same to every runner, where C{TRAILCAM_BRIEF} is set.
 
-    CI runs all tests with pytest, and then once more, with it, with trial.
+    CI runs all tests with trial, and beside that, with it, with pytest.
     """
     if os.environ.get("TRAILCAM_BRIEF"):
         raise SkipTest("takes long, and the runner makes no difference; TRAILCAM_BRIEF is set")
