@@ -204,6 +204,15 @@ class VisitTests(RadioTestCase):
                          (0, f"no visit to pond is written down in {self.library}"))  # fmt: skip
         self.assert_unused()
 
+    def test_not_to_be_woken(self) -> None:
+        """A camera that is not to be woken is not, and no other in its place."""
+        self.configure(wake="no", wifi="no")
+        before = self.told("wakes up")
+        for command in ("wake", "join"):
+            result = self.run_trailcam(command, "garden")
+            self.assertEqual((result.status, result.out), (2, ""))
+        self.assertEqual(self.told("wakes up"), before)
+
     def test_join_and_leave(self) -> None:
         """One process joins, another one ends that; meanwhile the radios are in use."""
         self.assert_complains(self.run_trailcam("leave"), 6, "there is nothing to leave")

@@ -19,6 +19,7 @@ from tests.support import GARDEN, NOW, PlainCard, Process, Stage, kind_of, losin
 from trailcam.client import Camera, MediaListing
 from trailcam.commands import MediaFile, MediaPage, decode_text
 from trailcam.errors import (
+    CameraBusy,
     CameraLost,
     CommandFailed,
     ConfigError,
@@ -207,6 +208,21 @@ class ComingTests(ClientTestCase):
             stage.over(second)
             never.addErrback(lambda _: None)
             never.cancel()
+
+
+class InUseTests(ClientTestCase):
+    """A camera that somebody is talking to."""
+
+    def test_called_from_its_network(self) -> None:
+        """A visit that joined the camera's network holds it for every other program, too."""
+        stage, state = Stage(), Path(self.mktemp())
+        first, second = stage.client(state=state), stage.client(state=state)
+        first.call_from("127.0.0.1")
+        stage.run(first.connect())
+        self.assertRaises(CameraBusy, stage.run, second.connect())
+        stage.run(first.close())
+        stage.run(second.connect())
+        stage.over(second)
 
 
 class ComingBackTests(ClientTestCase):

@@ -21,7 +21,14 @@ from tests.support import GARDEN, NOW, PASSPHRASE, FakeRadios, PlainCard, Stage,
 from trailcam.client import Camera
 from trailcam.commands import DeviceInformation, MediaFile
 from trailcam.config import CameraConfig
-from trailcam.errors import CameraLost, LibraryError, LoginRefused, NoCameraAnswered, RadioError
+from trailcam.errors import (
+    CameraLost,
+    LibraryError,
+    LoginRefused,
+    NetworkVanished,
+    NoCameraAnswered,
+    RadioError,
+)
 from trailcam.happenings import Happening, NewMedia, PhaseBegan
 from trailcam.library import Library, StoredFile
 from trailcam.library.sync import SyncReport
@@ -413,7 +420,7 @@ class TroubleTests(VisitTestCase):
 
     def test_not_joined_at_first(self) -> None:
         """Its network is not there: it is woken once more, and the story says why."""
-        self.radios.trouble["join"] = [RadioError("CAM-1234 vanished")]
+        self.radios.trouble["join"] = [NetworkVanished("CAM-1234 vanished")]
         with capturedLogs() as events:
             record = self.make(self.visit())
         self.assertIn("CAM-1234 vanished; waking it once more", story(events))
@@ -427,15 +434,22 @@ class TroubleTests(VisitTestCase):
         """Not the second time either: that is an error. Without waking, the first time is."""
         for config, asked in (({}, ["wake", "join"] * 2),
                               ({"wake": None, "network": "CAM"}, ["join"])):  # fmt: skip
-            self.radios.trouble["join"] = [RadioError("CAM-1234 vanished"), RadioError("gone")]
+            self.radios.trouble["join"] = [NetworkVanished("CAM-1234 vanished"), RadioError("gone")]
             self.fails(RadioError, self.visit(**config))
             self.assertEqual(self.radios.asked, [*asked, "leave"])
             self.again()
         self.finish()
 
+    def test_no_use_to_wake_again(self) -> None:
+        """What waking cannot mend costs no battery: it is woken once."""
+        self.radios.trouble["join"] = [RadioError("not allowed to control Wi-Fi")]
+        self.fails(RadioError, self.visit())
+        self.assertEqual(self.radios.asked, ["wake", "join", "leave"])
+        self.finish()
+
     def test_not_woken_again(self) -> None:
         """Not joined, and then not woken: what is told is the latter."""
-        self.radios.trouble["join"] = [RadioError("CAM-1234 vanished")]
+        self.radios.trouble["join"] = [NetworkVanished("CAM-1234 vanished")]
         self.radios.trouble["wake"] = [None, RadioError("no camera is near")]
         self.assertEqual(self.fails(RadioError, self.visit()).why, "no camera is near")
         self.finish()

@@ -105,10 +105,15 @@ class LibraryService(Service):
         work.addBoth(ended)
 
     def tidy(self) -> None:
-        """Delete what is to be deleted: the log tells, and closing waits for it."""
-        if self._open:
+        """
+        Delete what is to be deleted: the log tells, and closing waits for it.
+
+        Not while other visits go on, lest one takes for home what goes: the last does it.
+        """
+        if self._open and len(self._users) <= 1:
             tidying = Deferred.fromCoroutine(self._tidy())
             tidying.addErrback(lambda failure: self.log.failure("tidying has failed", failure))
+            self.keep_open_for(tidying)
 
     async def _tidy(self) -> None:
         try:
@@ -280,8 +285,10 @@ class CameraService(Service):
         )
         try:
             report = await visit.begin()
-        except BaseException:
+        except BaseException as error:
             await self._remember(visit.record(Failure()))
+            if not isinstance(error, CancelledError):
+                self._library.tidy()  # a full disk may be what was in the way
             raise
         await self._remember(visit.record(report))
         self._library.tidy()

@@ -258,6 +258,8 @@ def check_value(kind: str, key: str, text: str) -> Any:
     """
     text = text.strip()
     shown = repr(text if len(text) <= 60 else f"{text[:60]}…")
+    if key in ("password", "url"):  # which may hold a secret, and this goes into logs
+        shown = "what is there"
     if _CONTROL.search(text):
         raise ConfigError(f"{key} must be text, not {shown}")
     try:

@@ -62,6 +62,8 @@ class Connector:
         self._worker = worker
         self._make_protocol = make_protocol
         self._locks = locks
+        # Beyond an interface that somebody has chosen, another camera may have this address.
+        self._beyond = f" beyond {target.interface}" if target.interface else ""
         self._known: Remembered | None = None
         self._recalled = memory is None
         self._written: Remembered | None = None
@@ -158,10 +160,8 @@ class Connector:
         """Keep other programs away from the camera that has this name or address."""
         if self._locks is None:
             return
-        if self.target.interface:  # beyond another one, another camera may have this address
-            key += f" beyond {self.target.interface}"
         try:
-            await self._worker.call(self._locks.hold, key)
+            await self._worker.call(self._locks.hold, key + self._beyond)
         except OSError as error:  # the port memory, which is in the same folder, says more
             self.log.debug("cannot lock the camera: {error}", error=_reason(error))
 

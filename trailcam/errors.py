@@ -17,6 +17,7 @@ __all__ = [
     "DecodeError",
     "LibraryError",
     "LoginRefused",
+    "NetworkVanished",
     "NoCameraAnswered",
     "RadioError",
     "SendBufferFull",
@@ -112,3 +113,7 @@ class RadioError(TrailcamError):
     """The camera could not be woken over Bluetooth, or its Wi-Fi network not be joined."""
 
     exit_status = 6
+
+
+class NetworkVanished(RadioError):
+    """The camera's network is not there: not any more, or not yet again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +53,13 @@ class FileLock:
     The file stays when the lock is given back: to remove it would race with the next.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, what: str = "") -> None:
+        """
+        @param what: holds it; empty for the program's name.
+        """
         self.path = path
         self.descriptor: int | None = None
+        self._what = what or Path(sys.argv[0]).name[:40]
 
     def acquire(self) -> None:
         """
@@ -65,9 +70,9 @@ class FileLock:
         """
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"{os.getpid()} {Path(sys.argv[0]).name[:40]}\n".encode())
+            os.write(descriptor, f"{os.getpid()} {self._what}\n".encode())
         except BlockingIOError:
             raise Held(_read_holder(descriptor)) from None
         else:
@@ -79,6 +84,7 @@ class FileLock:
     def release(self) -> None:
         """Give it back."""
         if self.descriptor is not None:
+            os.ftruncate(self.descriptor, 0)
             os.close(self.descriptor)
             self.descriptor = None
 
@@ -121,6 +127,15 @@ class CameraLocks:
         for lock in self._held.values():
             lock.release()
         self._held.clear()
+
+
+def _lock(descriptor: int) -> None:
+    """Once more if need be: L{who_holds} takes it for a moment."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(0.01)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def who_holds(path: Path) -> Holder | None:

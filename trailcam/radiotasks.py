@@ -35,6 +35,8 @@ class Network(NamedTuple):
     bssid: str | None = None
 
 
+#: What holds the radios while a network is joined by hand.
+JOIN = "trailcam join"
 #: So many seconds another program is given to leave its network.
 LEAVING = 90.0
 
@@ -100,7 +102,7 @@ def join(arguments: Arguments) -> int:
     async def work(reactor: Any, radios: Radios, console: Console) -> int:
         return await radios.borrow(lambda: Deferred.fromCoroutine(stay(radios, console)))
 
-    return _with_radios(arguments, work)
+    return _with_radios(arguments, work, JOIN)
 
 
 def leave(arguments: Arguments) -> int:
@@ -110,8 +112,8 @@ def leave(arguments: Arguments) -> int:
     holder = _held(path)
     if holder is None:
         raise RadioError("no network is joined: there is nothing to leave")
-    if holder.pid is None or holder.program == "twistd":
-        raise RadioError(f"the radios are in use by {holder}: it leaves when its visit is over")
+    if holder.pid is None or holder.program != JOIN:
+        raise RadioError(f"the radios are in use by {holder}, which leaves when it is done")
     start_logging(0 if arguments.quiet else 1)
     try:
         os.kill(holder.pid, signal.SIGTERM)
@@ -138,14 +140,14 @@ def _held(path: Path) -> Any:
 
 
 def _with_radios(
-    arguments: Arguments, work: Callable[[Any, Radios, Console], Awaitable[int]]
+    arguments: Arguments, work: Callable[[Any, Radios, Console], Awaitable[int]], what: str = ""
 ) -> int:
     console = Console(arguments.json)
     state = _state(arguments, find_config(arguments, always=True))
     start_logging(0 if arguments.quiet else min(2, 1 + arguments.verbose))
 
     async def main(reactor: Any) -> int:
-        radios = Radios(reactor, state=state)
+        radios = Radios(reactor, state=state, what=what)
         try:
             return await work(reactor, radios, console)
         finally:
@@ -174,7 +176,10 @@ def _which(arguments: Arguments) -> WakeTarget:
     camera = _configured(arguments)
     if camera is None:
         return WakeTarget.parse(arguments.camera or "")
-    return WakeTarget.parse(camera.wake or "")
+    if camera.wake is None:
+        raise ConfigError(f"the configuration says wake = no for {camera.name}: give its Bluetooth "
+                          "address instead")  # fmt: skip
+    return WakeTarget.parse(camera.wake)
 
 
 def _tell(console: Console, access: Access) -> None:

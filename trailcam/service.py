@@ -45,6 +45,9 @@ __all__ = [
 #: Among so many files the last picture of each camera is looked for.
 RECENT = 1000
 
+#: So many seconds the service waits while another program uses the radios.
+RADIO_PATIENCE = 90.0
+
 
 class Options(usage.Options):
     """The options of C{twistd trailcam}."""
@@ -122,6 +125,8 @@ class Station(MultiService):
     @ivar notifier: tells other programs, as far as the configuration names some.
     """
 
+    log = make_logger(__name__)
+
     def __init__(self, reactor: Any, config: Config) -> None:
         """
         @param reactor: provides what L{Camera} and L{Library} need.
@@ -129,7 +134,7 @@ class Station(MultiService):
         """
         super().__init__()
         self.config = config
-        self.radios = Radios(reactor, state=config.state)
+        self.radios = Radios(reactor, state=config.state, waits=RADIO_PATIENCE)
         self.listeners = Listeners(LogListener())
         self.library = LibraryService(
             Library(config.library, reactor), Quota(config.keep_free, config.keep_days)
@@ -155,9 +160,13 @@ class Station(MultiService):
     def visit_wished(self) -> None:
         """Visit the cameras that are wished for now, or all; on one radio one after the other."""
         names = wished_for(self.config.state)
-        for service in self.cameras:
-            if not names or service.name in names:
-                service.visit_now()
+        known = {str(service.name): service for service in self.cameras}
+        for name in names or known:
+            if name in known:
+                known[name].visit_now()
+            else:
+                self.log.warn("{name} is not a camera of this service: restart it when tap.conf "
+                              "has changed", name=name)  # fmt: skip
 
     def startService(self) -> None:
         """Start them all; what happens at once is told too."""
@@ -194,11 +203,7 @@ class Station(MultiService):
             await self.library.ready()
             library = self.library.library
             visits = await library.visits(name, -1)
-            # A camera's folder has its name, unless another camera came before it.
-            newest = (
-                file for file in await library.files(limit=RECENT)
-                if file.path.relative_to(library.path).parts[0] == name
-            )  # fmt: skip
+            newest = (file for file in await library.files(limit=RECENT) if file.camera == name)
             return visits, next(newest, None)
 
         return Deferred.fromCoroutine(recall())

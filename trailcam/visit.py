@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from trailcam.client import Camera
 from trailcam.commands import DeviceInformation, MediaFile, optional_integer
 from trailcam.config import CameraConfig
-from trailcam.errors import CameraLost, RadioError
+from trailcam.errors import CameraLost, NetworkVanished, RadioError
 from trailcam.happenings import Happening, NewMedia, PhaseBegan, Transferring
 from trailcam.library import Library, StoredFile
 from trailcam.library.sync import Observer, SyncReport, sync
@@ -202,10 +202,10 @@ class CameraVisit:
             try:
                 await self._join(*network)
                 return
-            except RadioError as error:
+            except NetworkVanished as error:
                 if not again:
                     raise
-                # Its network of the last visit may have been seen a moment after it had gone.
+                # The camera may have gone to sleep again meanwhile, or have failed to wake.
                 again = False
                 self.log.info("{why}; waking it once more", why=str(error))
 

@@ -24,6 +24,7 @@ from trailcam.console import (
 from trailcam.errors import ConfigError, LibraryError, TrailcamError
 from trailcam.library import Library
 from trailcam.library.files import lock_path
+from trailcam.library.quota import Quota
 from trailcam.library.visits import Visit, read_visits
 from trailcam.locks import Holder, who_holds
 from trailcam.logs import make_logger
@@ -51,7 +52,9 @@ def visit(arguments: Arguments) -> int:
 
     async def main(reactor: Any) -> int:
         radios = Radios(reactor, state=config.state)
-        library = LibraryService(Library(config.library, reactor))
+        library = LibraryService(
+            Library(config.library, reactor), Quota(config.keep_free, config.keep_days)
+        )
         try:
             statuses = [
                 await _visit(reactor, config, camera, library, radios, console, bar)
@@ -166,6 +169,7 @@ def _ask(service: Holder, config: Config, names: Sequence[str], console: Console
             raise LibraryError(
                 f"the library is in use by {service}, which cannot be asked to visit: stop it"
             )
+        os.kill(service.pid, 0)  # before a note is left that nobody reads
         ask_for_visits(config.state, names)
         os.kill(service.pid, signal.SIGUSR1)
     except OSError as error:

@@ -97,6 +97,9 @@ class Clearing:
             self._failed(file, why)
 
     async def _delete(self, file: MediaFile) -> None:
+        if await self._has_lost_its_copy(file):
+            self._failed(file, "its copy at home has gone meanwhile")
+            return
         try:
             await self._camera.delete(file, self._session)
         except CameraLost as error:
@@ -113,6 +116,14 @@ class Clearing:
         else:
             self._losses = 0
             await self._gone(file)
+
+    async def _has_lost_its_copy(self, file: MediaFile) -> bool:
+        """Whether what was at home when it was looked at, which may be minutes ago, is no more."""
+        copy = self._copies[file]
+        if copy is None or self._library is None:
+            return False
+        now = (await self._library.copies(Source(self._device_id), [file])).get(file)
+        return now is None or now.sha256 != copy.sha256
 
     async def _look_again(self) -> set[MediaFile]:
         """See what is on the card now, which decides what is in doubt."""

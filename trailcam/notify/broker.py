@@ -105,7 +105,7 @@ class Broker:
         self._tell(None)
         for topic in self._topics:
             self._client.subscribe(topic, 1)
-        self._send_status(ONLINE)
+        self._send_status(ONLINE).addErrback(lambda failure: failure.trap(Undelivered) and None)
         self._arrived()
 
     def _lost(self, why: str) -> None:

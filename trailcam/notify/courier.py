@@ -89,7 +89,7 @@ class Courier:
                 await deferLater(self._reactor, self._pauses[-1])
 
     async def _bring(self, entry: Entry) -> None:
-        tries = 0
+        tries = refusals = 0
         while True:
             try:
                 await self._deliver(entry)
@@ -99,7 +99,8 @@ class Courier:
                 if self._stopped:  # this is what its cancellation looks like
                     raise CancelledError from error
                 self._tell(str(error))
-                if isinstance(error, Refused) and tries + 1 >= TRIES:
+                refusals += isinstance(error, Refused)
+                if refusals >= TRIES:
                     self.log.warn("{destination}: a message is refused, and dropped: {why}",
                                   destination=self.destination, why=str(error))  # fmt: skip
                     return

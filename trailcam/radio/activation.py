@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import time
 
-from trailcam.errors import RadioError
+from trailcam.errors import NetworkVanished, RadioError
 from trailcam.radio.devices import find
 from trailcam.radio.networkmanager import Active, NetworkManager, Refused, Settings, Snapshot
 from trailcam.radio.nmnames import ACTIVE, DEVICE, MANAGER, ActiveState, DeviceState, Reason
 
-__all__ = ["Vanished", "activated", "check", "deactivate", "explain", "profile", "restore"]
+__all__ = ["activated", "check", "deactivate", "explain", "profile", "restore"]
 
 STOPPED = "NetworkManager was stopped or restarted meanwhile: try again"
 #: What NetworkManager does with a passphrase: 8 to 63 characters, or the key itself.
@@ -39,10 +39,6 @@ _FAILURES = {
     Reason.DHCP_FAILED: _NO_ADDRESS,
     Reason.SSID_NOT_FOUND: _VANISHED,
 }
-
-
-class Vanished(RadioError):
-    """The network was seen, but is not there: perhaps not any more, perhaps not yet again."""
 
 
 def check(ssid: str, bssid: str | None, passphrase: str) -> None:
@@ -108,7 +104,7 @@ async def activated(
 
     @param active: its path.
     @param device: the device's path.
-    @raise Vanished: when the network is not there.
+    @raise NetworkVanished: when the network is not there.
     @raise RadioError: when that comes to nothing for another reason, saying which.
     """
     state = int(DeviceState.UNKNOWN)
@@ -197,7 +193,7 @@ def _check_device(state: int, reason: int, ssid: str) -> None:
         raise RadioError(_WRONG.format(ssid))
     if state == DeviceState.FAILED:
         text = next((text for known, text in _FAILURES.items() if known == reason), _NOT_LET_IN)
-        raise (Vanished if text is _VANISHED else RadioError)(text.format(ssid))
+        raise (NetworkVanished if text is _VANISHED else RadioError)(text.format(ssid))
 
 
 def _state(snapshot: Snapshot, active: str, ssid: str) -> int:

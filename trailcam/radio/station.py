@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred, succeed
+from twisted.internet.task import deferLater
 
 from trailcam.errors import RadioError
 from trailcam.locks import FileLock, Held
@@ -48,12 +49,16 @@ class Radios:
         reactor: Any,
         *,
         state: Path | None = None,
+        what: str = "",
+        waits: float = 0.0,
         patience: Patience | None = None,
         limits: Limits | None = None,
     ) -> None:
         """
         @param reactor: provides C{IReactorThreads} and C{getThreadPool}.
         @param state: the folder where programs see that the radios are in use.
+        @param what: uses them, as those programs are told; empty for this program's name.
+        @param waits: so many seconds, while another program uses them.
         @param patience: how long Bluetooth may take; C{None}: as long as it is usual.
         @param limits: likewise for Wi-Fi.
         """
@@ -62,7 +67,8 @@ class Radios:
         self._limits = limits
         self._background: Background | None = None
         self._wifi: Wifi | None = None
-        self._lock = FileLock(lock_path(state)) if state is not None else None
+        self._lock = FileLock(lock_path(state), what) if state is not None else None
+        self._waits = waits
         self.turn = DeferredLock()
 
     def borrow(self, work: Callable[[], Deferred[Result]]) -> Deferred[Result]:
@@ -73,11 +79,14 @@ class Radios:
             uses them.
         """
 
-        def alone() -> Deferred[Result]:
-            self._take()
-            return maybeDeferred(work).addBoth(self._give_back)
+        async def alone() -> Result:
+            await self._take()
+            try:
+                return await maybeDeferred(work)
+            finally:
+                await self._give_back()
 
-        return self.turn.run(alone)
+        return self.turn.run(lambda: Deferred.fromCoroutine(alone()))
 
     def scan(self, seconds: float = 10.0, everything: bool = False) -> Deferred[list[Candidate]]:
         """Which Bluetooth devices are near. See L{Bluetooth.scan
@@ -131,23 +140,30 @@ class Radios:
         self._wifi = None
         return succeed(None) if background is None else background.close()
 
-    def _take(self) -> None:
-        if self._lock is None:
-            return
-        try:
-            self._lock.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-        except Held as held:
-            raise RadioError(
-                f"the radios are in use by {held.holder}: wait until it is done, or stop it"
-            ) from None
-        except OSError as error:
-            self.log.debug("cannot lock the radios: {error}", error=str(error))
+    async def _take(self) -> None:
+        end = self._reactor.seconds() + self._waits
+        while self._lock is not None:
+            try:
+                self._lock.path.parent.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire()
+                return
+            except Held as held:
+                if self._reactor.seconds() >= end:
+                    raise RadioError(
+                        f"the radios are in use by {held.holder}: wait until it is done, or stop it"
+                    ) from None
+            except OSError as error:
+                self.log.debug("cannot lock the radios: {error}", error=str(error))
+                return
+            await deferLater(self._reactor, 1.0)
 
-    def _give_back(self, result: Any) -> Any:
-        if self._lock is not None:
-            self._lock.release()
-        return result
+    async def _give_back(self) -> None:
+        try:
+            if self._background is not None:
+                await self._background.run(_nothing())  # after what was cancelled has tidied up
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     def _ready_wifi(self) -> Wifi:
         from trailcam.radio.wifi import Wifi
@@ -164,3 +180,7 @@ class Radios:
     def _tell(self, text: str) -> None:
         """From the other thread."""
         self._reactor.callFromThread(lambda: self.log.info("{text}", text=text))
+
+
+async def _nothing() -> None:
+    """What a L{Background} does when all that was cancelled is over."""

@@ -16,9 +16,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from trailcam.errors import RadioError
+from trailcam.errors import NetworkVanished, RadioError
 from trailcam.radio.activation import (
-    Vanished,
     activated,
     check,
     deactivate,
@@ -211,7 +210,7 @@ class Wifi:
             try:
                 await self._activate(manager, device, access_point, settings)
                 break
-            except Vanished:
+            except NetworkVanished:
                 # What was seen may be left from the camera's last time awake: it comes again.
                 if time.monotonic() > end:
                     raise
@@ -300,10 +299,10 @@ async def _came_of(activation: asyncio.Future[str] | None) -> str:
 def _unseen(ssid: str, bssid: str | None, seen: list[AccessPoint], waited: float) -> RadioError:
     if seen:
         others = ", ".join(sorted(access_point.bssid for access_point in seen))
-        return RadioError(
+        return NetworkVanished(
             f"{ssid} is not seen at {bssid} after {waited:g} s, but at {others}: "
             "wake the camera again, or leave out the address if it has changed"
         )
-    return RadioError(
+    return NetworkVanished(
         f"{ssid} is not seen after {waited:g} s: wake the camera again, or move nearer to it"
     )
