@@ -683,6 +683,16 @@ class ReadersTests(LibraryCase):
         await self.assertFailure(forget, LibraryError)
         self.assertEqual(await self.library.files(), [stored])
 
+    async def test_power_cut(self) -> None:
+        """What was written down is on the disk before anybody is told so."""
+        await self.library.open()
+
+        def synchronous(index: Index) -> Any:
+            index.cursor.execute("PRAGMA synchronous")
+            return index.cursor.fetchone()
+
+        self.assertEqual(await self.library._index.write(synchronous), (2,))
+
     async def test_closed(self) -> None:
         """After close all is in one file: no WAL is left."""
         await self.library.open()

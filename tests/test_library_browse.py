@@ -20,7 +20,8 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import gatherResults
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
@@ -410,6 +411,51 @@ class TrashTests(LibraryCase):
         photo.path.write_bytes(b"data")
         await self.reopen()
         self.assertEqual(await self.listed(), [VIDEO, PHOTO])
+
+    async def test_put_back_too_early(self) -> None:
+        """What was put back by hand from the trash can be had back for a day again."""
+        photo, id = await self.two()
+        await self.library.remove(id)
+        await self.library.close()
+        buried = self.path / trash.TRASH / photo.path.relative_to(self.path)
+        buried.rename(photo.path)
+        self.time += 90_000
+        await self.reopen()
+        (medium,) = (await self.library.browse(Filter(removed=True))).media
+        self.assertEqual((medium.removed, medium.path), (NOW + timedelta(seconds=90_000), buried))
+        await self.library.restore(id)
+        self.assertEqual(photo.path.read_bytes(), b"data")
+
+    async def test_never_buried_over(self) -> None:
+        """What lies in the trash is not replaced: neither by a start, nor by removing."""
+        photo, id = await self.two()
+        await self.library.remove(id)
+        buried = self.path / trash.TRASH / photo.path.relative_to(self.path)
+        photo.path.write_bytes(b"theirs")
+        await self.reopen()
+        self.assertEqual((photo.path.read_bytes(), buried.read_bytes()), (b"theirs", b"data"))
+        error = self.assertRaises(LibraryError, trash.bury, self.path, str(photo.path.relative_to(
+            self.path)))  # fmt: skip
+        self.assertIn("is there already", str(error))
+        self.assertEqual((photo.path.read_bytes(), buried.read_bytes()), (b"theirs", b"data"))
+
+    async def test_cancelled_while_purging(self) -> None:
+        """An open that is cancelled at the very end leaves the library to the next one."""
+        await self.library.open()
+        await self.library.close()
+        begun: Deferred[None] = Deferred()
+
+        async def purge(now: datetime) -> int:
+            reactor.callLater(0, begun.callback, None)  # not from within what is cancelled
+            return await Deferred()
+
+        patch = self.patch(self.library, "_purge", purge)
+        opening = self.library.open()
+        await begun
+        opening.cancel()
+        await self.assertFailure(opening, CancelledError)
+        patch.restore()
+        await self.library.open()
 
     async def test_place_taken(self) -> None:
         """Nothing is replaced: restoring fails, and the picture stays in the trash."""

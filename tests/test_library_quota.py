@@ -28,7 +28,7 @@ from trailcam.checks import Station, check_tidy
 from trailcam.commands import MediaFile
 from trailcam.config import parse
 from trailcam.errors import LibraryError
-from trailcam.library import Library, Medium, Quota, StoredFile
+from trailcam.library import Library, Medium, Quota, StoredFile, gallery
 from trailcam.library.quota import plan, read_plan
 from trailcam.library.times import Moment
 from trailcam.service import Station as Service
@@ -144,7 +144,7 @@ class TidyTests(TestCase):
 
     def test_tidy(self) -> None:
         """What is shown is deleted, for good, and is never fetched again."""
-        self.patch(shutil, "disk_usage", lambda path: SimpleNamespace(free=10 * MB))
+        self.disk(15)
         quota = Quota(keep_free=12)
         shown = self.successResultOf(self.library.tidy(quota, dry_run=True))
         self.assertEqual([medium.path for medium in shown], self.paths[:2])
@@ -159,13 +159,66 @@ class TidyTests(TestCase):
         self.assertEqual(self.successResultOf(self.library.rescan()).missing, 2)
         self.assertEqual(read_plan(self.path, Quota(0, 1000), datetime.now(UTC)), [])
 
+    def disk(self, room: int) -> None:
+        """A disk with so much room in MB, where a megabyte is gone for each picture."""
+
+        def usage(path: object) -> Any:
+            return SimpleNamespace(free=(room - sum(p.exists() for p in self.paths)) * MB,
+                                   total=100 * MB)  # fmt: skip
+
+        self.patch(shutil, "disk_usage", usage)
+
+    def test_trash_is_room(self) -> None:
+        """What lies in the trash will soon be gone: no other picture goes for it."""
+        self.disk(15)
+        newest = self.successResultOf(self.library.browse()).media[0]
+        self.successResultOf(self.library.remove(newest.id))
+        # Moved, not deleted: the disk has as much room as before.
+        self.disk(14)
+        self.assertEqual(self.successResultOf(self.library.tidy(Quota(keep_free=11))), [])
+        (medium,) = self.successResultOf(self.library.tidy(Quota(keep_free=12)))
+        self.assertEqual(medium.path, self.paths[0])
+
+    def test_index_damaged(self) -> None:
+        """When the favourites were lost with an index, nothing is deleted until one looked."""
+        aside = self.path / ".trailcam" / "index.sqlite.corrupt-20260102T030405Z"
+        aside.write_bytes(b"")
+        failure = self.failureResultOf(self.library.tidy(Quota(0, 30)), LibraryError)
+        self.assertIn(f"then remove {aside.parent}/index.sqlite.corrupt-*", str(failure.value))
+        now = datetime.now(UTC)
+        self.assertRaises(LibraryError, read_plan, self.path, Quota(0, 30), now)
+        self.assertEqual(self.left(), [0, 1, 2, 3, 4])
+        aside.unlink()
+        self.assertEqual(len(self.successResultOf(self.library.tidy(Quota(0, 30)))), 5)
+
+    def test_index_rebuilt(self) -> None:
+        """Without its index nobody knows how long a picture is here: from now on."""
+        self.successResultOf(self.library.close())
+        (self.path / ".trailcam" / "index.sqlite").unlink()
+        self.library = Library(self.path, Clock(), inline=True, wall_clock=lambda: 4e9)
+        self.addCleanup(self.library.close)
+        self.successResultOf(self.library.open())
+        self.assertEqual(self.successResultOf(self.library.tidy(Quota(0, 1))), [])
+
+    def test_never_enough(self) -> None:
+        """More than the disk has is refused, and where no room comes not all is deleted."""
+        self.disk(15)
+        failure = self.failureResultOf(self.library.tidy(Quota(keep_free=101)), LibraryError)
+        self.assertIn("keep_free = 101 MB is more than the disk has", str(failure.value))
+        self.assertEqual(self.left(), [0, 1, 2, 3, 4])
+        self.patch(gallery, "BATCH", 2)
+        full = SimpleNamespace(free=10 * MB, total=100 * MB)
+        self.patch(shutil, "disk_usage", lambda path: full)
+        deleted = self.successResultOf(self.library.tidy(Quota(keep_free=50)))
+        self.assertEqual((len(deleted), self.left()), (2, [2, 3, 4]))
+
     def test_marked_meanwhile(self) -> None:
         """What somebody marks after it was shown is not deleted."""
         shown: list[Medium] = self.successResultOf(self.library.tidy(Quota(0, 30), dry_run=True))
         self.successResultOf(self.library.set_favourite(shown[0].id, True))
         self.successResultOf(self.library.set_note(shown[1].id, "a fox"))
         self.successResultOf(self.library.remove(shown[2].id))
-        deleted = self.successResultOf(self.library.delete(shown))
+        deleted = self.successResultOf(self.library.delete(shown, Quota(0, 30)))
         self.assertEqual(deleted, shown[3:])
         self.assertEqual(self.left(), [0, 1])
 

@@ -49,7 +49,7 @@ def tidy(arguments: Arguments) -> int:
                 if not await ask(reactor, f"Delete these {len(media)} for good?"):
                     print("nothing was deleted", file=sys.stderr)
                     return 1
-            media = await library.delete(media)
+            media = await library.delete(media, quota)
         finally:
             await library.close()
         _show(console, "deleted", media)

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, DeferredLock, fail
 from twisted.logger import Logger
 
 from trailcam.errors import LibraryError
-from trailcam.library import trash
+from trailcam.library import remarks, trash
 from trailcam.library.database import Database, InlineDatabase, PooledDatabase
 from trailcam.library.files import explained
 from trailcam.library.folders import Found
@@ -119,8 +119,7 @@ class Base:
             if aside is not None:
                 self._log.warn("the index was damaged: it is now {aside}, and rebuilt", aside=aside)
             self._base = self._connect()
-            removed = await self._index.read(Index.removed)
-            await self._worker.call(self._shelf.run, trash.set_right, removed)
+            await self._set_trash_right()
             report = await self._compare(True)
         except Exception:
             await self._shut()
@@ -128,6 +127,12 @@ class Base:
         self._usable = True
         if report.added:
             self._log.info("{count} files on the disk were new to the index", count=report.added)
+
+    async def _set_trash_right(self) -> None:
+        removed = await self._index.read(Index.removed)
+        again = await self._worker.call(self._shelf.run, trash.put_back, removed)
+        await self._index.write(remarks.remove_again, again, self._now())
+        await self._worker.call(self._shelf.run, trash.set_right, removed)
 
     async def _close(self) -> None:
         self._usable = False
@@ -158,11 +163,11 @@ class Base:
         known = await self._index.read(Index.paths)
         removed = await self._index.read(Index.removed)
         survey = await self._worker.call(self._shelf.survey, known, clean)
-        added = 0
+        added, now = 0, self._now()
         for start in range(0, len(survey.new), BATCH):
             batch = survey.new[start : start + BATCH]
             batch = await self._index.read(_without_copies, batch, survey.gone - removed)
-            stored, problems = await self._worker.call(self._shelf.examine, batch)
+            stored, problems = await self._worker.call(self._shelf.examine, batch, now)
             for problem in problems:
                 self._log.warn("{problem}", problem=problem)
             await self._index.write(Index.add, stored)

@@ -66,7 +66,8 @@ class PooledDatabase:
         @param reactor: provides C{IReactorCore} and C{IReactorThreads}.
         """
         self.root = root
-        self._writer = _pool(path, reactor, 1, "synchronous = NORMAL", "IMMEDIATE")
+        # Favourites and notes are nowhere else: a power cut must not take them back.
+        self._writer = _pool(path, reactor, 1, "synchronous = FULL", "IMMEDIATE")
         self._readers = _pool(path, reactor, _READERS, "query_only = ON", None)
 
     def read(

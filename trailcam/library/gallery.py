@@ -132,18 +132,22 @@ class Gallery(Base):
         Delete what is too old, and then the oldest until there is room; never favourites or
         what has a note, and nothing that came home less than a day ago.
 
+        This fails with L{LibraryError <trailcam.errors.LibraryError>} where
+        L{quota.check <trailcam.library.quota.check>} says that nothing may be deleted.
+
         @param dry_run: delete nothing.
         @return: fires with what was deleted, or would be.
         """
         return self._whole(lambda: self._tidy(wanted, dry_run))
 
-    def delete(self, media: Sequence[Medium]) -> Deferred[list[Medium]]:
+    def delete(self, media: Sequence[Medium], wanted: Quota) -> Deferred[list[Medium]]:
         """
         Delete for good what L{tidy} said that it would.
 
+        @param wanted: what L{tidy} was told: where room is wanted and none comes, this stops.
         @return: fires with what was: not what somebody has marked meanwhile.
         """
-        return self._whole(lambda: self._delete(media))
+        return self._whole(lambda: self._delete(media, wanted))
 
     # -- how ---------------------------------------------------------------
 
@@ -153,6 +157,9 @@ class Gallery(Base):
             await self._alone_do(lambda: self._purge(self._now()))
         except LibraryError as error:
             self._log.warn("the trash was not emptied: {why}", why=str(error))
+        except BaseException:  # cancelled, say
+            await self._shut()
+            raise
 
     def _whole(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Deferred[Result]:
         """What moves files: not two at once, and to its end once it was asked for."""
@@ -224,12 +231,13 @@ class Gallery(Base):
         return len(old)
 
     async def _tidy(self, wanted: Quota, dry_run: bool) -> list[Medium]:
-        free = await self._worker.call(self._shelf.run, quota.free_bytes)
-        media = await self._index.read(quota.plan, wanted, self._now(), free)
-        return media if dry_run else await self._delete(media)
+        await self._worker.call(self._shelf.run, quota.check, wanted)
+        media = await self._index.read(quota.plan, wanted, self._now(), await self._free())
+        return media if dry_run else await self._delete(media, wanted)
 
-    async def _delete(self, media: Sequence[Medium]) -> list[Medium]:
-        deleted = []
+    async def _delete(self, media: Sequence[Medium], wanted: Quota) -> list[Medium]:
+        free = await self._free()
+        deleted: list[Medium] = []
         for start in range(0, len(media), BATCH):
             batch = await self._index.read(quota.still, media[start : start + BATCH])
             paths = [medium.path.relative_to(self.path).as_posix() for medium in batch]
@@ -237,7 +245,16 @@ class Gallery(Base):
             await self._forget_looks([medium.sha256 for medium in batch])
             await self._index.write(remarks.set_gone, [medium.id for medium in batch])
             deleted += batch
+            if wanted.keep_free and deleted and await self._free() <= free:
+                self._log.warn(
+                    "{count} files were deleted, but the disk of {path} has no more room than"
+                    " before: nothing more is deleted for now", count=len(deleted), path=self.path
+                )  # fmt: skip
+                break
         return deleted
+
+    def _free(self) -> Deferred[int]:
+        return self._worker.call(self._shelf.run, quota.free_bytes)
 
     async def _forget_looks(self, all_sha256: list[str]) -> None:
         await self._worker.call(self._shelf.run, thumbnails.drop, all_sha256)

@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from trailcam.errors import LibraryError
+from trailcam.library.files import STATE
 from trailcam.library.index import Index, look_into
 from trailcam.library.medium import UTC_FORMAT, Medium, find
 from trailcam.library.trash import is_file
 
-__all__ = ["FRESH", "Quota", "free_bytes", "plan", "read_plan", "still"]
+__all__ = ["FRESH", "Quota", "check", "free_bytes", "plan", "read_plan", "still"]
 
 #: What came home so short a time ago is not deleted, however full the disk: a camera whose clock
 #: is wrong would lose what it has just sent.
@@ -47,6 +48,24 @@ class Quota:
         return ", ".join(said) or "nothing is ever deleted"
 
 
+def check(root: Path, quota: Quota) -> None:
+    """
+    See whether anything may be deleted.
+
+    @raise LibraryError: when it is not known what is to stay, or no deleting would be enough.
+    """
+    damaged = "index.sqlite.corrupt-*"
+    if next((root / STATE).glob(damaged), None) is not None:
+        raise LibraryError(
+            f"the index of {root} was damaged, so nobody knows the favourites, and nothing is"
+            f" deleted: look at what is to be kept, then remove {root / STATE / damaged}"
+        )
+    if quota.keep_free * 1_000_000 > shutil.disk_usage(root).total:
+        raise LibraryError(
+            f"keep_free = {quota.keep_free} MB is more than the disk has: nothing is deleted"
+        )
+
+
 def free_bytes(root: Path) -> int:
     """What is free for us on the disk of a library."""
     return shutil.disk_usage(root).free
@@ -56,13 +75,15 @@ def plan(index: Index, quota: Quota, now: datetime, free: int) -> list[Medium]:
     """
     What is to be deleted: what is too old, and then the oldest, until there is room enough.
 
-    How old a picture is, is asked of its own time; how long it was here, of our clock.
+    How old a picture is, is asked of its own time; how long it was here, of our clock. What lies
+    in the trash is room that comes within a day.
 
     @param now: aware.
     @param free: bytes, on the disk.
     """
     chosen: list[int] = []
     wanted = quota.keep_free * 1_000_000
+    free += _in_trash(index)
     for id, size, path, too_old in _oldest(index, quota, now):
         if not too_old and free >= wanted:
             break
@@ -76,11 +97,12 @@ def read_plan(root: Path, quota: Quota, now: datetime) -> list[Medium]:
     """
     The L{plan} for a library that another program may have open.
 
-    @raise LibraryError: when there is no library, or it cannot be read.
+    @raise LibraryError: when there is no library, it cannot be read, or L{check} says no.
     """
     with look_into(root) as index:
         if index is None:
             raise LibraryError(f"the index of {root} is old: `trailcam rescan` makes it new")
+        check(root, quota)
         return plan(index, quota, now, free_bytes(root))
 
 
@@ -92,6 +114,14 @@ def still(index: Index, media: Sequence[Medium]) -> list[Medium]:
     )
     ids = {id for (id,) in index.cursor.fetchall()}
     return [medium for medium in media if medium.id in ids]
+
+
+def _in_trash(index: Index) -> int:
+    index.cursor.execute(
+        "SELECT COALESCE(SUM(size), 0) FROM media WHERE removed IS NOT NULL AND gone = 0"
+    )
+    size: int = index.cursor.fetchone()[0]
+    return size
 
 
 def _oldest(index: Index, quota: Quota, now: datetime) -> Iterator[tuple[int, int, str, bool]]:

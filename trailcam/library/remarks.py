@@ -15,6 +15,7 @@ __all__ = [
     "LONGEST_NOTE",
     "expired",
     "note_gone",
+    "remove_again",
     "set_favourite",
     "set_gone",
     "set_note",
@@ -55,6 +56,20 @@ def set_removed(index: Index, id: int, when: datetime | None) -> None:
     """
     utc = when and when.astimezone(UTC).strftime(UTC_FORMAT)
     index.cursor.execute("UPDATE media SET removed = ? WHERE id = ?", (utc, id))
+
+
+def remove_again(index: Index, paths: Iterable[str], when: datetime) -> None:
+    """
+    Write down that pictures come into the trash anew: there is a day again to have them back.
+
+    @param paths: relative, of what was removed before.
+    @param when: aware.
+    """
+    utc = when.astimezone(UTC).strftime(UTC_FORMAT)
+    index.cursor.executemany(
+        "UPDATE media SET removed = ? WHERE path = ? AND removed IS NOT NULL AND gone = 0",
+        [(utc, path) for path in paths],
+    )
 
 
 def note_gone(index: Index, ids: Sequence[int]) -> None:

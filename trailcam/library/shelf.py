@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -162,31 +162,31 @@ class Shelf:
                 remove(self.root, survey.leftovers)
             return survey
 
-    def examine(self, batch: list[Found]) -> tuple[list[StoredFile], list[str]]:
+    def examine(self, batch: list[Found], now: datetime) -> tuple[list[StoredFile], list[str]]:
         """
         Read files, to write them into the index.
 
+        @param now: the time, aware: nobody knows any more when they came home.
         @return: those that can be read, and what is wrong with the others.
         """
         stored, problems = [], []
         for found in batch:
             try:
-                stored.append(self._examine(found))
+                stored.append(self._examine(found, now))
             except OSError as error:
                 problems.append(f"{found.path} cannot be read: {error.strerror}")
         return stored, problems
 
-    def _examine(self, found: Found) -> StoredFile:
+    def _examine(self, found: Found, now: datetime) -> StoredFile:
         path, name = self.root / found.path, found.name
-        status = path.stat()
         return StoredFile(
             found.source.device_id,
             name.file,
             name.taken,
             path,
-            status.st_size,
+            path.stat().st_size,
             sha256_of(path),
-            datetime.fromtimestamp(int(status.st_ctime), UTC),  # as near as the disk can tell
+            now,
             camera=found.source.name,
         )
 

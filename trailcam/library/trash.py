@@ -17,7 +17,17 @@ from trailcam.durable import sync_folder
 from trailcam.errors import LibraryError
 from trailcam.library.files import STATE, make_folder
 
-__all__ = ["TRASH", "bury", "delete", "empty", "is_file", "missing", "set_right", "unbury"]
+__all__ = [
+    "TRASH",
+    "bury",
+    "delete",
+    "empty",
+    "is_file",
+    "missing",
+    "put_back",
+    "set_right",
+    "unbury",
+]
 
 #: Where it lies, in the library.
 TRASH = f"{STATE}/trash"
@@ -28,8 +38,12 @@ def bury(root: Path, path: str) -> None:
     Move a file into the trash.
 
     @raise FileNotFoundError: when it is neither here nor there.
+    @raise LibraryError: when another of its name lies in the trash.
     """
-    _move(root, root / path, root / TRASH / path)
+    place, buried = root / path, root / TRASH / path
+    if is_file(place) and os.path.lexists(buried):
+        raise LibraryError(f"{buried} is there already: move it away first")
+    _move(root, place, buried)
 
 
 def unbury(root: Path, path: str) -> None:
@@ -62,16 +76,30 @@ def delete(root: Path, paths: Iterable[str]) -> None:
         (root / path).unlink(missing_ok=True)
 
 
+def put_back(root: Path, removed: Iterable[str]) -> list[str]:
+    """
+    What is to be moved into the trash again: a run was killed, or somebody put it back by hand.
+
+    Where another of its name lies in the trash both stay, for nothing is ever replaced.
+
+    @param removed: what belongs into the trash.
+    """
+    return [
+        path
+        for path in removed
+        if is_file(root / path) and not os.path.lexists(root / TRASH / path)
+    ]
+
+
 def set_right(root: Path, removed: set[str]) -> None:
     """
     Do with the files what the index says, after a run that may have been killed.
 
     @param removed: what belongs into the trash; all else that lies there goes back.
     """
-    for path in removed:
-        with suppress(FileNotFoundError):  # somebody has emptied the trash by hand
-            if is_file(root / path):
-                bury(root, path)
+    for path in put_back(root, removed):
+        with suppress(FileNotFoundError):  # it was moved away by hand meanwhile
+            bury(root, path)
     for path in list(_buried(root)):
         if path not in removed and not os.path.lexists(root / path):
             unbury(root, path)
