@@ -34,7 +34,7 @@ HOUSE = (
     "fragments livefile",
     "capturefile capturestream decode",
     # Twisted begins here.
-    "logs interfaces worker portmemory pump protocol discovery connector",
+    "logs interfaces worker waiting portmemory pump protocol discovery connector",
     "sinks photos playback conversation presence fetching client liveview viewer livehub",
     # Bluetooth LE and Wi-Fi, with the extra C{radio}.
     "radio radio.background radio.nmnames radio.networkmanager radio.devices radio.activation",

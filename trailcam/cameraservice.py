@@ -39,6 +39,7 @@ from trailcam.logs import make_logger
 from trailcam.radio.station import Radios
 from trailcam.target import Policy
 from trailcam.visit import CameraVisit
+from trailcam.waiting import when_over
 from trailcam.worker import Worker
 
 __all__ = ["CameraService", "LibraryService", "LogListener"]
@@ -133,9 +134,7 @@ class LibraryService(Service):
 
     async def _stop(self) -> None:
         while self._users:
-            over: Deferred[None] = Deferred()
-            next(iter(self._users)).addBoth(_pass_by, over)
-            await over
+            await when_over(next(iter(self._users)))
         if self._open:
             self._open = False
             await self.library.close()
@@ -242,8 +241,7 @@ class CameraService(Service):
         if self._visiting is None:
             await self.camera.close()
         else:
-            over: Deferred[None] = Deferred()
-            self._visiting.addBoth(_pass_by, over)
+            over = when_over(self._visiting)
             self._visiting.cancel()
             await over
         if self._own_radios:
@@ -397,9 +395,3 @@ class _Past:
 
     ended: float | None = None
     battery: int | None = None
-
-
-def _pass_by(result: Any, over: Deferred[None]) -> Any:
-    """Tell C{over} that something has ended, whatever became of it."""
-    over.callback(None)
-    return result

@@ -20,6 +20,7 @@ from trailcam.interfaces import ICameraReactor
 from trailcam.logs import make_logger
 from trailcam.session.session import Session
 from trailcam.target import Policy
+from trailcam.waiting import when_over
 
 __all__ = ["TRIES", "Presence"]
 
@@ -133,13 +134,13 @@ class Presence:
         conversation, self._conversation = self._conversation, None
         if conversation is not None:
             self._closing = conversation.hang_up() or self._closing
-        await _when_over(self._closing)
+        await when_over(self._closing)
 
     async def _connect(self, timeout: float | None) -> None:
         await self._door.acquire()
         try:
             if self._conversation is None:
-                await _when_over(self._closing)
+                await when_over(self._closing)
                 await self._open_session(timeout)
         finally:
             self._door.release()
@@ -219,15 +220,3 @@ class Presence:
                 deferred.callback(self._conversation)
             else:
                 deferred.errback(CameraLost("the camera was lost again"))
-
-
-def _when_over(work: Deferred[None]) -> Deferred[None]:
-    """Fires when C{work} has ended, however; to cancel it does nothing to C{work}."""
-    waiting: Deferred[None] = Deferred()
-
-    def over(result: Failure | None) -> Failure | None:
-        waiting.callback(None)
-        return result
-
-    work.addBoth(over)
-    return waiting

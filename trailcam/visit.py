@@ -9,7 +9,6 @@ L{CameraVisit._leave}, which says CLOSE and puts the radios back.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +26,7 @@ from trailcam.library.sync import Observer, SyncReport, sync
 from trailcam.library.visits import Outcome, Visit
 from trailcam.logs import make_logger
 from trailcam.radio.station import Radios
+from trailcam.waiting import to_the_end
 
 __all__ = ["PHASES", "CameraVisit"]
 
@@ -152,7 +152,7 @@ class CameraVisit:
             return await self._within_budget()
         finally:
             self._enter("leaving")
-            await _to_the_end(Deferred.fromCoroutine(self._leave()))
+            await to_the_end(Deferred.fromCoroutine(self._leave()))
             self._enter(None)
 
     async def _work(self) -> SyncReport:
@@ -290,18 +290,3 @@ class CameraVisit:
 
     def _now(self) -> datetime:
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=self._wall_clock())
-
-
-async def _to_the_end(work: Deferred[None]) -> None:
-    """Wait for what must not be cut short: to cancel the waiting does nothing."""
-    while not work.called:
-        over: Deferred[None] = Deferred()
-        work.addBoth(_pass_by, over)
-        with suppress(CancelledError):
-            await over
-    await work
-
-
-def _pass_by(result: Any, over: Deferred[None]) -> Any:
-    over.callback(None)
-    return result

@@ -20,7 +20,7 @@ from trailcam.radio.background import Background
 
 if TYPE_CHECKING:
     from trailcam.radio.bluetooth import Candidate, Patience, WakeTarget
-    from trailcam.radio.wifi import Joined, Limits, Network, Wifi
+    from trailcam.radio.wifi import Joined, Limits, Wifi
     from trailcam.wire.wakeup import Access
 
 __all__ = ["Radios", "lock_path"]
@@ -102,10 +102,6 @@ class Radios:
 
         bluetooth = Bluetooth(self._patience, self._tell)
         return self._run(bluetooth.wake(which))
-
-    def networks(self, device: str | None = None) -> Deferred[list[Network]]:
-        """Which Wi-Fi networks are near, the strongest first."""
-        return self._run(self._ready_wifi().scan(device))
 
     def join(
         self, ssid: str, passphrase: str, bssid: str | None = None, device: str | None = None
