@@ -374,6 +374,7 @@ class FakeRadios(Radios):
     Radios whose answers are under a test's control; waiting for a turn is as with real ones.
 
     @ivar asked: C{wake}, C{join}, C{leave} and C{close}, in the order they were asked for.
+    @ivar vanished: lets what was joined be there no more, where somebody wants to know.
     @ivar given: what they were given, likewise.
     @ivar takes: how many seconds each takes; infinity: for ever, until it is cancelled.
     @ivar trouble: what each fails with the next times, C{None} for not; then it goes well.
@@ -388,6 +389,7 @@ class FakeRadios(Radios):
         self.takes = {"wake": 2.0, "join": 3.0, "leave": 1.0, "close": 0.0}
         self.trouble: defaultdict[str, list[Exception | None]] = defaultdict(list)
         self.cancelled: list[str] = []
+        self.vanished: Deferred[None] = Deferred()
 
     def wake(self, which: Any) -> Deferred[Access]:
         return self._answer("wake", Access("CAM-1234", "02:00:00:00:12:34", PASSPHRASE), which)
@@ -399,6 +401,10 @@ class FakeRadios(Radios):
 
         joined = Joined(device or "wlan0", "127.0.0.1", ssid)
         return self._answer("join", joined, ssid, passphrase, bssid, device)
+
+    def lasts(self) -> Deferred[None]:
+        self.vanished = Deferred()
+        return self.vanished
 
     def leave(self) -> Deferred[None]:
         return self._answer("leave", None)

@@ -30,7 +30,7 @@ HOUSE = (
     # What is said in it.
     "commands cardcommands",
     # Files, settings and captures: synchronous, without Twisted.
-    "durable wishes locks networks schedule configkeys config movie",
+    "durable wishes locks networks schedule endpoint configkeys config movie",
     "fragments livefile",
     "capturefile capturestream decode",
     # Twisted begins here.
@@ -46,12 +46,20 @@ HOUSE = (
     "library.gallery library.library library",
     "library.clearing library.sync",
     # What runs it all, for people and for twistd.
-    "happenings health radio.station visit",
+    "happenings health radio.station stay visit showing",
     # Word to others, each with an extra of its own; and metrics.
     "notify notify.messages notify.settings notify.picture notify.outbox notify.courier",
     "notify.homeassistant notify.broker notify.mqtt notify.webhook notify.service metrics",
-    "console runner cameraservice service",
+    "console runner cameraservice board",
+    # What is seen of it in a browser, with an extra of its own.
+    "web web.settings web.private web.passwords web.throttle web.tokens web.access",
+    "web.http web.routes",
+    "web.templating web.gate web.context web.resource web.files",
+    "web.pages.gallery web.pages.cameras web.pages.login web.pages",
+    "web.api.media web.api.cameras web.api.live web.api.station web.api web.service",
+    "service",
     "checks radiochecks notifychecks doctor firststeps calling asking tasks hometasks",
+    "accesstasks",
     "cardtasks radiotasks",
     "visittasks",
     "livetasks",
@@ -65,7 +73,7 @@ HOUSE = (
     "testing",
     # The command line, and C{python -m trailcam}.
     "commandline commandline.arguments commandline.simulator commandline.camera commandline.radio",
-    "commandline.card commandline.files cli __main__",
+    "commandline.card commandline.files commandline.access cli __main__",
 )
 ORDER = " ".join(HOUSE).split()
 
@@ -78,6 +86,7 @@ WITHOUT_TWISTED = (
     *("schedule", "library.visits", "library.browse", "library.remarks", "library.quota"),
     "library.thumbnails",
     *("fragments", "livefile"),
+    *("web.private", "web.passwords", "web.throttle", "web.tokens"),
 )
 #: The only places that take the global reactor, both inside a function.
 GLOBAL_REACTOR = {("service", "makeService"), ("runner", "run")}

@@ -58,6 +58,9 @@ class WheelTests(TestCase):
             template = archive.read("trailcam/tap.conf").decode()
         ours = {name for name in names if not name.startswith(f"{info}/")}
         modules = {str(path.relative_to(ROOT)) for path in (ROOT / "trailcam").rglob("*.py")}
+        web = ROOT / "trailcam" / "web"
+        shown = [*web.glob("templates/*.html"), *(web / "static").iterdir()]
+        modules |= {str(path.relative_to(ROOT)) for path in shown}
         self.assertEqual(ours, modules | {"trailcam/py.typed", "trailcam/tap.conf",
                                           "twisted/plugins/trailcam_plugin.py"})  # fmt: skip
         self.assertEqual(template, (ROOT / "tap.conf").read_text("utf-8"))

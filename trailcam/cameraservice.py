@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock, succeed
@@ -37,10 +37,15 @@ from trailcam.library.sync import Observer, SyncReport
 from trailcam.library.visits import Visit
 from trailcam.logs import make_logger
 from trailcam.radio.station import Radios
+from trailcam.stay import Stay
 from trailcam.target import Policy
 from trailcam.visit import CameraVisit
 from trailcam.waiting import when_over
 from trailcam.worker import Worker
+
+if TYPE_CHECKING:
+    from trailcam.livehub import LiveHub
+    from trailcam.showing import Showing
 
 __all__ = ["CameraService", "LibraryService", "LogListener"]
 
@@ -151,7 +156,8 @@ class LibraryService(Service):
 
 class CameraService(Service):
     """
-    Visits one camera whenever it is due: wake, join, fetch what is new, let it sleep.
+    Visits one camera whenever it is due: wake, join, fetch what is new, let it sleep; and shows
+    its live view to whoever wants to see it.
 
     It can be added to any C{MultiService}; stopping it says CLOSE to the camera, and
     puts the radios back.
@@ -194,6 +200,7 @@ class CameraService(Service):
         self._reactor = reactor
         self._config = config
         self._library = library
+        self._worker = worker
         self._observer = observer or _Quiet()
         self._connected = connected
         self._radios = radios or Radios(reactor, state=state)
@@ -202,6 +209,8 @@ class CameraService(Service):
         self._wall_clock = wall_clock
         self._visiting: Deferred[Any] | None = None
         self._waiting: list[Deferred[Any]] = []
+        self._showing: Showing | None = None
+        self._stopped = False
         self._planning: Deferred[None] | None = None
         self._next: IDelayedCall | None = None
         self._past = _Past()
@@ -224,32 +233,38 @@ class CameraService(Service):
     def startService(self) -> None:
         """Begin with what is due: a visit at once, unless one went well not long ago."""
         super().startService()
+        self._stopped = False
         self._past, self.error = _Past(), None
         self._planning = Deferred.fromCoroutine(self._recall())
         # If the library cannot be used, the visit says so.
         self._planning.addErrback(lambda failure: None).addBoth(self._plan)
 
     def stopService(self) -> Deferred[Any]:
-        """Interrupt a visit; fires when the camera was told and the radios are as they were."""
+        """
+        Interrupt a visit, end the live view; fires when the camera was told and the radios are as
+        they were.
+        """
         super().stopService()
+        self._stopped = True
         if self._planning is not None:
             self._planning.cancel()
         self._plan()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        if self._visiting is None:
-            await self.camera.close()
-        else:
+        if self._visiting is not None:  # first: it may be waiting for the live view to end
             over = when_over(self._visiting)
             self._visiting.cancel()
             await over
+        if self._showing is not None:
+            await self._showing.close()
+        await self.camera.close()
         if self._own_radios:
             await self._radios.close()
 
     def visit(self) -> Deferred[SyncReport]:
         """
-        Visit the camera now.
+        Visit the camera now, or as soon as the live view is over.
 
         @return: fires with what came home; joins a visit that is going on.
         """
@@ -266,10 +281,55 @@ class CameraService(Service):
         if self._visiting is not None:
             self.log.info("{name}: a visit is going on already", name=self.name)
             return
+        if self._showing is not None and self._showing.stays:
+            self.log.info("{name}: it is visited when the live view is over", name=self.name)
         self.visit().addCallbacks(self._tell, self._complain)
+
+    # -- the live view -----------------------------------------------------
+
+    @property
+    def live(self) -> LiveHub:
+        """
+        The live view: its first viewer brings the camera as a visit does, and some seconds after
+        the last one has left it is let go.
+
+        Viewers are told what is in the way: L{CameraBusy <trailcam.errors.CameraBusy>} while a
+        visit is going on, and L{LiveViewOver <trailcam.errors.LiveViewOver>} after the
+        configuration's C{live_limit}. Do not close it: L{stopService} does.
+        """
+        if self._showing is None:
+            from trailcam.showing import Showing
+
+            self._showing = Showing(
+                self._reactor, self.camera, self._config, self._radios,
+                make_stay=self._make_stay, why_not=self._why_no_live_view, worker=self._worker,
+            )  # fmt: skip
+        return self._showing.hub
+
+    @property
+    def viewers(self) -> int:
+        """How many watch the live view."""
+        return 0 if self._showing is None else self._showing.hub.viewers
+
+    def _make_stay(self) -> Stay:
+        return Stay(
+            self._reactor, self.camera, self._config, self._radios, connected=self._connected,
+            tell=self._listener.happened, wall_clock=self._wall_clock,
+        )  # fmt: skip
+
+    def _why_no_live_view(self) -> str | None:
+        if self._stopped:
+            return "the station is being stopped: there is no live view any more"
+        if self._visiting is not None:
+            return "a visit is going on: the live view can begin when it is over"
+        return None
+
+    # -- a visit -----------------------------------------------------------
 
     async def _visit(self) -> SyncReport:
         await self._library.ready()
+        if self._showing is not None:
+            await self._showing.over()
         visit = CameraVisit(
             self._reactor,
             self.camera,

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from trailcam._version import __version__
+from trailcam.commandline.access import add_access_commands
 from trailcam.commandline.arguments import Run, add_common
 from trailcam.commandline.camera import add_camera_commands
 from trailcam.commandline.card import add_card_commands
@@ -109,6 +110,6 @@ def _parser() -> argparse.ArgumentParser:
     add_common(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in (add_camera_commands, add_radio_commands, add_card_commands, add_file_commands,
-                add_simulator_commands):  # fmt: skip
+                add_access_commands, add_simulator_commands):  # fmt: skip
         add(commands)
     return parser

@@ -58,6 +58,7 @@ class CameraConfig:
     @ivar network: its name, where the camera does not tell it, being awake.
     @ivar network_password: the passphrase to it.
     @ivar budget: so many seconds a visit may take.
+    @ivar live_limit: after so many seconds a live view is ended, whoever watches.
     @ivar after_visit: C{keep} or C{delete}: what becomes of the pictures on the card that are
         safe at home.
     @ivar battery_low: below so many percent it is told; 0 for never.
@@ -79,6 +80,7 @@ class CameraConfig:
     network: str | None = None
     network_password: str = field(default="", repr=False)
     budget: float = 900.0
+    live_limit: float = 600.0
     after_visit: str = "keep"
     battery_low: int = 20
     card_low: int = 500
@@ -287,7 +289,7 @@ def _camera(source: _Source, section: str, name: str) -> CameraConfig:
     where = {one.name: values.pop(one.name) for one in fields(Target) if one.name in values}
     if "interval" in values and "times" in values:
         raise source.wrong(source.line(section, "times"), "give interval or times, not both")
-    for minutes in {"interval", "jitter", "budget"} & set(values):
+    for minutes in {"interval", "jitter", "budget", "live_limit"} & set(values):
         values[minutes] *= 60
     if "password_file" in values:
         if "password" in values:

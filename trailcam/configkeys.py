@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import tzinfo
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +31,8 @@ _TOPIC = re.compile(r"(?=.{1,64}$)[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 #: What other programs are told of.
 MESSAGES = ("photo", "video", "visit_ended", "battery_low", "card_nearly_full", "clock_wrong",
             "camera_missing", "camera_back")  # fmt: skip
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 _YES, _NO = ("yes", "on", "true", "1"), ("no", "off", "false", "0")
 
 
@@ -181,6 +183,35 @@ def _events(text: str) -> frozenset[str]:
     return wanted
 
 
+def _endpoint(text: str) -> str:
+    from trailcam.endpoint import read_endpoint
+
+    try:
+        return read_endpoint(text)
+    except ConfigError as error:
+        raise _Wrong(str(error)) from None
+
+
+def _prefix(text: str) -> str:
+    if not _PREFIX.fullmatch(text):
+        raise _Wrong("a path like /trailcam")
+    return text.rstrip("/")
+
+
+def _addresses(text: str) -> frozenset[str]:
+    try:
+        return frozenset(str(ip_address(each)) for each in text.replace(",", " ").split())
+    except ValueError:
+        raise _Wrong("IP addresses with blanks between them") from None
+
+
+def _frames(text: str) -> tuple[str, ...]:
+    sources = tuple(text.replace(",", " ").split())
+    if not all(source == "self" or _ORIGIN.fullmatch(source) for source in sources):
+        raise _Wrong("self, or origins like https://home.example.org:8123")
+    return sources
+
+
 _PORT = _number(1, 65535, int)
 
 #: The keys of each kind of section, and how each is read.
@@ -223,10 +254,16 @@ KEYS: Mapping[str, Mapping[str, Reader]] = {
         "network_password_file": _path,
         "after_visit": _after_visit,
         "budget": _number(1, 1440),
+        "live_limit": _number(1, 1440),
         "battery_low": _number(0, 100, int),
         "card_low": _number(0, 10**6, int),
     },
-    "web": {},
+    "web": {
+        "endpoint": _endpoint,
+        "prefix": _prefix,
+        "trusted_proxies": _addresses,
+        "frames": _frames,
+    },
     "mqtt": {
         "host": _host,
         "port": _PORT,

@@ -16,6 +16,7 @@ __all__ = [
     "DamagedTransfer",
     "DecodeError",
     "LibraryError",
+    "LiveViewOver",
     "LoginRefused",
     "NetworkVanished",
     "NoCameraAnswered",
@@ -67,6 +68,10 @@ class CameraLost(TrailcamError):
     """The session ended before the work did: silence, CLOSE, or no progress."""
 
     exit_status = 3
+
+
+class LiveViewOver(TrailcamError):
+    """The live view was ended to spare the camera's battery; nothing was wrong with it."""
 
 
 class LoginRefused(TrailcamError):

@@ -45,9 +45,10 @@ class NewMedia:
 @dataclass(frozen=True)
 class PhaseBegan:
     """
-    A visit has come to its next phase.
+    A visit or a live view has come to its next phase.
 
-    @ivar phase: one of L{trailcam.visit.PHASES}; C{None} when the visit is over.
+    @ivar phase: one of L{trailcam.visit.PHASES} or L{trailcam.showing.PHASES}; C{None} when it
+        is over.
     """
 
     camera: str

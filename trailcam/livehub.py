@@ -18,6 +18,7 @@ Example::
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -56,6 +57,7 @@ class LiveHub:
         *,
         worker: Worker | None = None,
         patience: float = PATIENCE,
+        stopped: Callable[[Failure | None], None] = lambda why: None,
     ) -> None:
         """
         @param reactor: provides C{IReactorTime}, and threads unless C{worker} is given.
@@ -63,11 +65,14 @@ class LiveHub:
             else may start its live view meanwhile.
         @param worker: draws the pictures of L{still}.
         @param patience: after so many seconds without a picture viewers are told.
+        @param stopped: is told whenever the camera's live view has stopped, and what ended it if
+            that was not us.
         """
         self._reactor = reactor
         self._camera = camera
         self._worker = worker or ThreadWorker(reactor)
         self._patience = patience
+        self._stopped = stopped
         self._viewers: set[Viewer] = set()
         self._view: SteadyView | None = None
         self._running = False
@@ -102,14 +107,19 @@ class LiveHub:
         """
         return Deferred.fromCoroutine(self._still())
 
-    def close(self) -> Deferred[None]:
+    def close(self, why: TrailcamError | None = None) -> Deferred[None]:
         """
         End it for all viewers; L{watch} begins anew.
 
+        @param why: what they are told; C{None}: nothing, their iteration ends.
         @return: fires when the camera's live view has stopped.
         """
         for viewer in list(self._viewers):
-            viewer.close()
+            if why is None:
+                viewer.close()
+            else:
+                viewer.fail(Failure(why))
+                self._leave(viewer)
         closed: Deferred[None] = Deferred()
         self._closing.append(closed)
         if not self._running:
@@ -146,6 +156,7 @@ class LiveHub:
 
     def _served(self, result: Failure | None) -> None:
         self._running = False
+        self._stopped(result)
         if isinstance(result, Failure):
             viewers, self._viewers = self._viewers, set()
             for viewer in viewers:

@@ -7,16 +7,17 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred
 from twisted.python import usage
 
+from trailcam.board import StatusBoard
 from trailcam.cameraservice import CameraService, LibraryService, LogListener
 from trailcam.config import CameraConfig, Config, default_library, default_state, load
 from trailcam.errors import TrailcamError
@@ -25,12 +26,16 @@ from trailcam.library import Library, Quota, StoredFile
 from trailcam.library.visits import Visit
 from trailcam.logs import make_logger, set_level
 from trailcam.notify.service import Notifier
-from trailcam.notify.settings import check
+from trailcam.notify.settings import check, missing
 from trailcam.radio.station import Radios
 from trailcam.session.session import Session
 from trailcam.target import Policy, Target, parse_address
 from trailcam.wishes import wished_for
 from trailcam.worker import ThreadWorker
+
+if TYPE_CHECKING:
+    from trailcam.metrics import Metrics
+    from trailcam.web.service import WebService
 
 __all__ = [
     "CameraService",
@@ -72,6 +77,10 @@ class Options(usage.Options):
         try:
             self.station = self._station()
             check(self.station)
+            if "web" in self.station.extras:
+                from trailcam.web.service import check_access
+
+                check_access(self.station)
         except TrailcamError as error:
             # A UsageError would have twistd print all of its help first.
             print(f"trailcam: {error}", file=sys.stderr)
@@ -123,17 +132,26 @@ class Station(MultiService):
     @ivar listeners: who is told what happens; the log is one of them.
     @ivar radios: the radios.
     @ivar notifier: tells other programs, as far as the configuration names some.
+    @ivar web: shows it to browsers; C{None} where that is not wanted.
     """
 
     log = make_logger(__name__)
 
-    def __init__(self, reactor: Any, config: Config) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        config: Config,
+        *,
+        outages: Mapping[str, Callable[[], None]] | None = None,
+    ) -> None:
         """
         @param reactor: provides what L{Camera} and L{Library} need.
+        @param outages: what makes the radio of a simulated camera fall silent, by name.
         @raise ConfigError: when an extra is wanted that is not installed.
         """
         super().__init__()
         self.config = config
+        self._outages = outages or {}
         self.radios = Radios(reactor, state=config.state, waits=RADIO_PATIENCE)
         self.listeners = Listeners(LogListener())
         self.library = LibraryService(
@@ -149,8 +167,12 @@ class Station(MultiService):
         visits = {str(camera.name): camera.visit_now for camera in self.cameras}
         self.notifier = Notifier(reactor, config, visits, self._recall)
         self.listeners.add(self.notifier)
-        if config.metrics_file is not None:
-            self._measure(reactor, config.metrics_file)
+        metrics = self._metrics()
+        if metrics is not None and config.metrics_file is not None:
+            from trailcam.metrics import MetricsFile
+
+            self.listeners.add(MetricsFile(metrics, config.metrics_file, ThreadWorker(reactor)))
+        self.web = self._web(reactor, metrics) if "web" in config.extras else None
 
     @property
     def cameras(self) -> list[CameraService]:
@@ -179,9 +201,12 @@ class Station(MultiService):
         stopping.addBoth(lambda _: self.notifier.stopService())
         return stopping.addBoth(lambda _: self.radios.close())
 
-    def _measure(self, reactor: Any, path: Path) -> None:
-        """Write metrics."""
-        from trailcam.metrics import Metrics, MetricsFile
+    def _metrics(self) -> Metrics | None:
+        """What is counted, where somebody wants to know and it can be told."""
+        shown = "web" in self.config.extras and not missing("metrics")
+        if self.config.metrics_file is None and not shown:
+            return None
+        from trailcam.metrics import Metrics
 
         def session_with(service: CameraService) -> Callable[[], Session | None]:
             return lambda: service.camera.session
@@ -194,7 +219,30 @@ class Station(MultiService):
             else {},
         )
         self.listeners.add(metrics)
-        self.listeners.add(MetricsFile(metrics, path, ThreadWorker(reactor)))
+        return metrics
+
+    def _web(self, reactor: Any, metrics: Metrics | None) -> WebService:
+        """Show it to browsers."""
+        from trailcam.web.access import Access
+        from trailcam.web.context import Context
+        from trailcam.web.service import WebService
+        from trailcam.web.settings import WebSettings, folder
+
+        board = StatusBoard()
+        self.listeners.add(board)
+        context = Context(
+            reactor,
+            WebSettings.of(self.config.extras["web"]),
+            self.library,
+            {str(service.name): service for service in self.cameras},
+            Access(folder(self.config.state), ThreadWorker(reactor)),
+            board,
+            metrics,
+            self._outages,
+        )
+        web = WebService(context)
+        web.setServiceParent(self)
+        return web
 
     def _recall(self, name: str) -> Deferred[tuple[list[Visit], StoredFile | None]]:
         """What is known of a camera from before: its visits, and its last picture."""

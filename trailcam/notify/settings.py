@@ -19,6 +19,7 @@ __all__ = ["EXTRAS", "MqttSettings", "WebhookSettings", "check", "missing", "wan
 
 #: What each extra brings: a package, and the module to know it by; as in C{setup.cfg}.
 EXTRAS = {
+    "web": {"jinja2": "jinja2", "itsdangerous": "itsdangerous"},
     "mqtt": {"paho-mqtt": "paho.mqtt"},
     "webhook": {"pyopenssl": "OpenSSL", "service-identity": "service_identity"},
     "metrics": {"prometheus-client": "prometheus_client"},
@@ -126,6 +127,8 @@ def check(config: Config) -> None:
 def wanted(config: Config) -> dict[str, str]:
     """Which extras are needed, and what for."""
     found = {}
+    if "web" in config.extras:
+        found["web"] = "[web]"
     if "mqtt" in config.extras:
         found["mqtt"] = "[mqtt]"
     if config.extras.get("webhook", {}).get("url", "").lower().startswith("https:"):

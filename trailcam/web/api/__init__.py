@@ -1,0 +1,22 @@
+"""The HTTP API, version 1: JSON, as C{static/openapi.json} tells."""
+
+from __future__ import annotations
+
+from trailcam.web.api.cameras import camera_routes
+from trailcam.web.api.live import live_routes
+from trailcam.web.api.media import media_routes
+from trailcam.web.api.station import station_routes
+from trailcam.web.context import Context
+from trailcam.web.routes import Route
+
+__all__ = ["api_routes"]
+
+
+def api_routes(context: Context) -> list[Route]:
+    """The paths of the API."""
+    return [
+        *media_routes(context),
+        *camera_routes(context),
+        *live_routes(context),
+        *station_routes(context),
+    ]

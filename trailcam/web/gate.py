@@ -1,0 +1,177 @@
+"""
+Who may see and change what.
+
+Whoever reaches a station that has no password may see it, so such a station listens on loopback
+only, and answers only to the names of loopback: a page from elsewhere that lets its own name
+point here gets nothing. Whatever changes something must come with a token of a machine, or from
+one of our own pages, which know the session's secret word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from ipaddress import ip_address
+from urllib.parse import quote, urlsplit
+
+from trailcam.web.access import SESSION_SECONDS, Access
+from trailcam.web.http import Answer, Asked, Refused, redirect
+from trailcam.web.routes import Route
+from trailcam.web.settings import WebSettings
+
+__all__ = ["Gate"]
+
+#: Also in C{static/}: what a page may load comes from us, and no script stands in it.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors {frames}"
+)
+#: What proxies add for those who have passed through them.
+_FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+
+
+class Gate:
+    """Looks at every request before its handler does, and at every answer."""
+
+    def __init__(self, access: Access, settings: WebSettings) -> None:
+        self._access = access
+        self._settings = settings
+        # Browsers give one cookie to all ports of a host, and there may be several stations.
+        self._cookie = "trailcam_" + hashlib.sha256(bytes(access.folder)).hexdigest()[:8]
+
+    def admit(self, asked: Asked, route: Route) -> Asked:
+        """
+        Whether this may go on.
+
+        @return: the request, with who it is.
+        @raise Refused: when it may not.
+        """
+        trusted = peer(asked) in self._settings.trusted_proxies
+        if not self._access.has_password and not trusted:
+            self._check_host(asked)
+        asked = self._recognise(asked)
+        known = asked.machine is not None or (
+            asked.session is not None and not asked.session.guest
+        )
+        if not (known or trusted or route.public or not self._access.has_password):
+            raise Refused(
+                401,
+                "log in first, or send a token: trailcam token add NAME makes one",
+                {"WWW-Authenticate": 'Bearer realm="trailcam"'},
+            )
+        if route.method != "GET" and not route.checks_itself and asked.machine is None:
+            self.check_origin(asked)
+        return asked
+
+    def check_origin(self, asked: Asked) -> None:
+        """
+        Whether a change was asked for by one of our own pages.
+
+        @raise Refused: when it was not.
+        """
+        given = asked.header("x-csrf-token") or asked.form("csrf")
+        session = asked.session
+        if session is None or not self._access.check_csrf(session, given):
+            raise Refused(
+                403,
+                "this page is too old: load it again. (A program needs a token: "
+                "trailcam token add NAME)",
+            )
+
+    def to_login(self, asked: Asked) -> Answer:
+        """Where a person goes who is not known."""
+        where = asked.path.lstrip("/")
+        query = asked.raw.uri.partition(b"?")[2].decode("ascii", "replace")
+        back = quote(f"{where}?{query}" if query else where, safe="")
+        return redirect(asked, f"login?next={back}" if back else "login")
+
+    def dress(self, asked: Asked, answer: Answer) -> Answer:
+        """The answer with what every one says to browsers."""
+        frames = self._settings.frames
+        # A page in Home Assistant is in a frame of the same host.
+        if asked.header("x-ingress-path"):
+            frames = (*frames, "self")
+        sources = " ".join("'self'" if each == "self" else each for each in frames)
+        headers = {
+            "Content-Security-Policy": _POLICY.format(frames=sources or "'none'"),
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Cache-Control": "no-store",
+            **({} if frames else {"X-Frame-Options": "DENY"}),
+            **(self.set_cookie(asked, asked.cookie) if asked.cookie else {}),
+            **answer.headers,
+        }
+        return replace(answer, headers=headers)
+
+    def cookie(self, asked: Asked) -> str | None:
+        """The cookie that tells the session."""
+        value = asked.raw.getCookie(self._cookie.encode())
+        return None if value is None else value.decode("ascii", "replace")
+
+    def set_cookie(self, asked: Asked, value: str) -> dict[str, str]:
+        """
+        The header that makes the browser keep a session.
+
+        @param value: what tells it; empty to forget it.
+        """
+        seconds = SESSION_SECONDS if value else 0
+        secure = "; Secure" if _is_https(asked) else ""
+        line = f"{self._cookie}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+        return {"Set-Cookie": line}
+
+    def _recognise(self, asked: Asked) -> Asked:
+        scheme, _, token = (asked.header("authorization") or "").partition(" ")
+        if scheme.lower() == "bearer":
+            machine = self._access.token(token.strip())
+            if machine is None:
+                raise Refused(
+                    401,
+                    "this token is not known here: trailcam token list",
+                    {"WWW-Authenticate": 'Bearer realm="trailcam", error="invalid_token"'},
+                )
+            return replace(asked, machine=machine)
+        given, new = self.cookie(asked), None
+        session = self._access.session(given)
+        if session is None and asked.wants_page and asked.method == "GET":
+            new = self._access.new_guest()
+            session = self._access.session(new)
+        if session is None:
+            return asked
+        csrf = self._access.csrf(session)
+        return replace(asked, session=session, csrf=csrf, cookie=new)
+
+    def _check_host(self, asked: Asked) -> None:
+        """Nobody may come from elsewhere, through a proxy, or by a name that is not loopback's."""
+        try:
+            host = urlsplit(f"//{asked.header('host') or 'localhost'}").hostname or ""
+        except ValueError:
+            raise Refused(400, "the Host header makes no sense") from None
+        through_proxy = any(asked.header(name) for name in _FORWARDED)
+        if _is_loopback(host) and _is_loopback(peer(asked)) and not through_proxy:
+            return
+        raise Refused(
+            403,
+            "without a password this station is for its own computer only: set one with "
+            "`trailcam passwd`",
+        )
+
+
+def peer(asked: Asked) -> str:
+    """The address that a request came from; empty for a socket that is a file."""
+    return getattr(asked.raw.getClientAddress(), "host", None) or ""
+
+
+def _is_https(asked: Asked) -> bool:
+    """Whether the browser talks TLS, with us or with a proxy."""
+    return bool(asked.raw.isSecure()) or asked.header("x-forwarded-proto") == "https"
+
+
+def _is_loopback(host: str) -> bool:
+    if host in ("localhost", "") or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
