@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import av
 from PIL import Image
@@ -596,13 +597,31 @@ class DemoTests(ProcessTestCase):
         self.assertEqual(sorted(folder.glob("C*/*/*")), pictures)
 
     def test_stays(self) -> None:
-        """With C{--stay} it goes on until interrupted."""
-        process = self.start("demo", "--stay", "--folder", "here", "--json")
+        """With C{--stay} it goes on until interrupted, and all can be seen in a browser."""
+        process = self.start("demo", "--stay", "--folder", "here", "--json", "--web", "0")
+        url = json.loads(process.out_line('"web"'))["url"]
+        with urlopen(url, timeout=30) as page:  # at once
+            self.assertEqual(page.status, 200)
         process.out_line("staying")
+        with urlopen(f"{url}api/v1/media", timeout=30) as answer:
+            media = json.load(answer)["media"]
         process.send(signal.SIGTERM)
         result = self.finish(process)
         self.assertEqual((result.status, result.events[-1]["event"]), (130, "staying"))
         self.assertEqual(len(result.named("file")), 11)
+        self.assertGreaterEqual(len(media), 11)
+
+    def test_place_of_pages(self) -> None:
+        """Where others could see it a password is needed; a place that is taken is named."""
+        result = self.run_trailcam("demo", "--stay", "--web", "0.0.0.0:0", "--json")
+        self.assert_complains(result, 2, "trailcam passwd --state")
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = str(taken.getsockname()[1])
+            result = self.run_trailcam("demo", "--stay", "--web", port, "--json")
+        self.assert_complains(result, 2, port)
+        self.assert_complains(self.run_trailcam("demo", "--web", "0", "--json"), 2, "--stay")
 
     def test_interrupted(self) -> None:
         """Ctrl-C in the middle ends it with 130, and no half file is left."""

@@ -146,6 +146,14 @@ class MeaningTests(ConfigCase):
         self.assertEqual(self.refusal("[camera garden]", "after_visit = format"),
                          "tap.conf, line 2: after_visit must be keep or delete, not 'format'")
 
+    def test_live_limit(self) -> None:
+        """A live view is ended after ten minutes, or after as many as the file says."""
+        self.assertEqual(self.camera().live_limit, 600.0)
+        self.assertEqual(self.camera("live_limit = 1.5").live_limit, 90.0)
+        for wrong in ("0", "1441", "never"):
+            self.assertIn("live_limit must be a number from 1 to 1440",
+                          self.refusal("[camera garden]", f"live_limit = {wrong}"))  # fmt: skip
+
     def test_dashes(self) -> None:
         """A key may be written with dashes, and is the same key; its line is still told."""
         camera = self.camera("after-visit = delete", "Local-Port = 4000", "battery-floor = 5")

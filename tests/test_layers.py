@@ -30,7 +30,7 @@ HOUSE = (
     # What is said in it.
     "commands cardcommands",
     # Files, settings and captures: synchronous, without Twisted.
-    "durable wishes locks networks schedule endpoint configkeys config movie",
+    "durable wishes locks networks schedule endpoint configkeys config extras movie",
     "fragments livefile",
     "capturefile capturestream decode",
     # Twisted begins here.
@@ -50,15 +50,16 @@ HOUSE = (
     # Word to others, each with an extra of its own; and metrics.
     "notify notify.messages notify.settings notify.picture notify.outbox notify.courier",
     "notify.homeassistant notify.broker notify.mqtt notify.webhook notify.service metrics",
-    "console runner cameraservice board",
+    "console runner libraryservice cameraservice board",
     # What is seen of it in a browser, with an extra of its own.
-    "web web.settings web.private web.passwords web.throttle web.tokens web.access",
+    "web web.private web.passwords web.settings web.throttle web.tokens web.access",
     "web.http web.routes",
     "web.templating web.gate web.context web.resource web.files",
+    "web.api.values",
     "web.pages.gallery web.pages.cameras web.pages.login web.pages",
     "web.api.media web.api.cameras web.api.live web.api.station web.api web.service",
     "service",
-    "checks radiochecks notifychecks doctor firststeps calling asking tasks hometasks",
+    "checks radiochecks notifychecks webchecks doctor firststeps calling asking tasks hometasks",
     "accesstasks",
     "cardtasks radiotasks",
     "visittasks",
@@ -69,7 +70,7 @@ HOUSE = (
     "simulator.bluez",
     "simulator.information simulator.scenery simulator.animals simulator.pictures",
     "simulator.recording simulator.faults simulator.card simulator.camera simulator.streams",
-    "simulator.server simulator.asleep simulator.command",
+    "simulator.server simulator.asleep simulator.command simulator.demo",
     "testing",
     # The command line, and C{python -m trailcam}.
     "commandline commandline.arguments commandline.simulator commandline.camera commandline.radio",
@@ -83,10 +84,10 @@ FOREIGN = {"wire": {"cryptography"}, "session": {"automat"}}
 WITHOUT_TWISTED = (
     *("wire", "session", "commands", "networks", "configkeys", "config", "firststeps", "decode"),
     *("library.times", "library.names", "library.records", "library.index", "simulator.card"),
-    *("schedule", "library.visits", "library.browse", "library.remarks", "library.quota"),
+    *("schedule", "endpoint", "extras", "library.visits", "library.browse", "library.remarks", "library.quota"),
     "library.thumbnails",
     *("fragments", "livefile"),
-    *("web.private", "web.passwords", "web.throttle", "web.tokens"),
+    *("web.private", "web.passwords", "web.settings", "web.throttle", "web.tokens"),
 )
 #: The only places that take the global reactor, both inside a function.
 GLOBAL_REACTOR = {("service", "makeService"), ("runner", "run")}

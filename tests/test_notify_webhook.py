@@ -24,19 +24,18 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from tests.support import story
-from trailcam import notifychecks
+from trailcam import extras, notifychecks
 from trailcam.checks import Station
 from trailcam.commands import MediaFile
 from trailcam.config import parse
 from trailcam.errors import ConfigError
 from trailcam.happenings import BatteryLow, CameraBack, NewMedia
 from trailcam.library import StoredFile
-from trailcam.notify import settings
 from trailcam.notify.messages import message
 from trailcam.notify.outbox import Outbox
 from trailcam.notify.picture import small_picture
 from trailcam.notify.service import Notifier
-from trailcam.notify.settings import WebhookSettings, check
+from trailcam.notify.settings import MqttSettings, WebhookSettings
 from trailcam.notify.webhook import WebhookService
 
 try:
@@ -285,16 +284,16 @@ class NotifierTests(WebhookTestCase):
 
     def test_missing_extra(self) -> None:
         """An extra that is not installed is one clear line, and doctor has the remedy."""
-        self.patch(settings, "_there", lambda module: False)
+        self.patch(extras, "_there", lambda module: False)
         for lines, extra in (("[mqtt]", "mqtt"), ("[webhook]\nurl = https://x.org/", "webhook"),
                              ("[trailcam]\nmetrics_file = x", "metrics")):  # fmt: skip
             config = parse(f"[camera a]\n{lines}", "tap.conf")
-            error = self.assertRaises(ConfigError, check, config)
+            error = self.assertRaises(ConfigError, extras.check_extras, config)
             self.assertIn(f"pip install 'trailcam[{extra}]'", str(error))
             found = next(notifychecks.check_notify(Station(config, None, None)))
             self.assertEqual((found.status, found.mend),
                              ("problem", f"pip install 'trailcam[{extra}]'"))  # fmt: skip
-        check(parse("[camera a]\n[webhook]\nurl = http://x.org/", "tap.conf"))
+        extras.check_extras(parse("[camera a]\n[webhook]\nurl = http://x.org/", "tap.conf"))
 
     def test_doctor(self) -> None:
         """It says whether the broker is there, and asks no webhook."""
@@ -321,4 +320,4 @@ class NotifierTests(WebhookTestCase):
             error = self.assertRaises(ConfigError, parse, f"[camera a]\n[{section}]\n{line}", "t")
             self.assertIn(text, str(error))
         config = parse("[camera a]\n[mqtt]\ntls = yes", "t")
-        self.assertEqual(settings.MqttSettings.of(config.extras["mqtt"]).port, 8883)
+        self.assertEqual(MqttSettings.of(config.extras["mqtt"]).port, 8883)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-import pwd
 import sys
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def passwd(arguments: Arguments) -> int:
     """Set the password to the pages, or take it away."""
     where, console = _folder_to_change(arguments), Console(arguments.json)
     if arguments.remove:
-        text = "the password is gone, at once: whoever reaches the pages sees them"
+        text = "the password is gone, at once: the pages are for this computer only now"
         if not remove_password(where):
             text = f"there was no password in {where}"
         console.event("done", text, password=False, path=str(where / "password"))
@@ -104,15 +103,14 @@ def _folder_to_change(arguments: Arguments) -> Path:
     """
     path = _folder(arguments)
     there = next(each for each in (path, *path.parents) if each.exists())
-    owner = there.stat().st_uid
-    if os.geteuid() == 0 != owner and (name := _user(owner)):
+    if os.geteuid() == 0 and (name := _owner(there)) not in ("", "root"):
         raise ConfigError(f"{there} belongs to {name}: do this as that user, with `sudo -u {name}`")
     return path
 
 
-def _user(number: int) -> str:
-    """The name of a user; empty where it has none here, as in a container."""
+def _owner(path: Path) -> str:
+    """Whose it is; empty where that user has no name here, as in a container."""
     try:
-        return pwd.getpwuid(number).pw_name
+        return path.owner()
     except KeyError:
         return ""

@@ -20,11 +20,12 @@ from trailcam.config import default_library, default_state, load
 from trailcam.errors import ConfigError, LibraryError
 from trailcam.notifychecks import check_notify
 from trailcam.radiochecks import check_radio
+from trailcam.webchecks import check_web
 
 __all__ = ["Finding", "examine", "run"]
 
 #: Everything that is checked, after C{tap.conf} itself.
-CHECKS: tuple[Check, ...] = (*checks.CHECKS, check_notify, check_radio)
+CHECKS: tuple[Check, ...] = (*checks.CHECKS, check_notify, check_web, check_radio)
 
 #: The C{tap.conf} that is meant when none is named.
 HERE = Path("tap.conf")

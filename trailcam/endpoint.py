@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from trailcam.errors import ConfigError
 
-__all__ = ["is_local", "read_endpoint"]
+__all__ = ["host_and_port", "is_local", "read_endpoint"]
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST_PORT = re.compile(
@@ -38,23 +38,31 @@ def read_endpoint(text: str) -> str:
             raise _wrong() from None
         return _tcp("tcp6" if address.version == 6 else "tcp", _port(match["port"]), host)
     kind, arguments, named = _split(text)
-    if kind not in _KNOWN or not (arguments or named):
+    if kind not in _KNOWN or not any((*arguments, *named)):
+        raise _wrong()
+    if kind in ("tcp", "tcp6", "ssl") and host_and_port(text) is None:
         raise _wrong()
     return text
 
 
 def is_local(endpoint: str) -> bool:
     """Whether only this computer can reach it."""
-    kind, arguments, named = _split(endpoint)
-    if kind == "unix":
+    if endpoint.startswith("unix:"):
         return True
-    if kind not in ("tcp", "tcp6"):
-        return False
-    host = named.get("interface", arguments[1] if len(arguments) > 1 else "")
+    host, _ = host_and_port(endpoint) or ("", 0)
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def host_and_port(endpoint: str) -> tuple[str, int] | None:
+    """Where an endpoint listens, its host empty for everywhere; C{None}: not at a port."""
+    kind, arguments, named = _split(endpoint)
+    port = named.get("port", arguments[0] if arguments else "")
+    if kind not in ("tcp", "tcp6", "ssl") or not _PORT.fullmatch(port):
+        return None
+    return named.get("interface", ""), int(port)
 
 
 def _tcp(kind: str, port: int, host: str) -> str:

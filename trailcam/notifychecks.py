@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from trailcam.checks import Finding, Station
 from trailcam.errors import ConfigError
-from trailcam.notify.settings import MqttSettings, check, missing, wanted
+from trailcam.extras import missing, wanted
+from trailcam.notify.settings import MqttSettings, check
 
 __all__ = ["check_notify"]
 
@@ -32,9 +33,8 @@ def check_notify(station: Station) -> Iterator[Finding]:
     try:
         check(config)
     except ConfigError as error:
-        if not any(missing(extra) for extra in wanted(config)):
-            yield Finding("notify", "problem", str(error), "mend that in tap.conf")
-            return
+        yield Finding("notify", "problem", str(error), "mend that in tap.conf")
+        return
     if "mqtt" in config.extras:
         yield _broker(MqttSettings.of(config.extras["mqtt"]))
 

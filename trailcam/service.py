@@ -21,15 +21,17 @@ from trailcam.board import StatusBoard
 from trailcam.cameraservice import CameraService, LibraryService, LogListener
 from trailcam.config import CameraConfig, Config, default_library, default_state, load
 from trailcam.errors import TrailcamError
+from trailcam.extras import check_extras, missing
 from trailcam.happenings import Listeners
 from trailcam.library import Library, Quota, StoredFile
 from trailcam.library.visits import Visit
 from trailcam.logs import make_logger, set_level
 from trailcam.notify.service import Notifier
-from trailcam.notify.settings import check, missing
+from trailcam.notify.settings import check
 from trailcam.radio.station import Radios
 from trailcam.session.session import Session
 from trailcam.target import Policy, Target, parse_address
+from trailcam.web.settings import WebSettings, check_access, folder
 from trailcam.wishes import wished_for
 from trailcam.worker import ThreadWorker
 
@@ -76,11 +78,11 @@ class Options(usage.Options):
         """Refuse what cannot be, before anything starts."""
         try:
             self.station = self._station()
+            check_extras(self.station)
             check(self.station)
             if "web" in self.station.extras:
-                from trailcam.web.service import check_access
-
-                check_access(self.station)
+                settings = WebSettings.of(self.station.extras["web"])
+                check_access(settings.endpoint, self.station.state)
         except TrailcamError as error:
             # A UsageError would have twistd print all of its help first.
             print(f"trailcam: {error}", file=sys.stderr)
@@ -226,7 +228,6 @@ class Station(MultiService):
         from trailcam.web.access import Access
         from trailcam.web.context import Context
         from trailcam.web.service import WebService
-        from trailcam.web.settings import WebSettings, folder
 
         board = StatusBoard()
         self.listeners.add(board)

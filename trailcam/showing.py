@@ -201,6 +201,8 @@ class Showing:
             if result.check(CameraLost):
                 # The view would take that for a session to be had again; this camera is not.
                 result = Failure(NoCameraAnswered(result.getErrorMessage()))
+        else:
+            self.log.failure("the live view ended in a fault of ours", result)
         self._tell(result)
 
     def _tell(self, result: Failure | None) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from types import ModuleType
 
-from trailcam.commandline.arguments import Commands, command, task
+from trailcam.commandline.arguments import Commands, add_common, command, task
 
 __all__ = ["add_access_commands"]
 
@@ -31,14 +31,15 @@ def _add_state(parser: argparse.ArgumentParser) -> None:
 def _add_passwd(commands: Commands) -> None:
     text = "set the password to the pages, or take it away"
     parser = command(commands, "passwd", text, task(_accesstasks, "passwd"))
-    parser.add_argument("--remove", action="store_true", help="take it away: whoever reaches the "
-                        "pages sees them")  # fmt: skip
+    parser.add_argument("--remove", action="store_true", help="take it away: only this computer "
+                        "sees the pages then")  # fmt: skip
     _add_state(parser)
 
 
 def _add_token(commands: Commands) -> None:
     text = "give programs tokens to the pages, list them, or take them back"
     parser = commands.add_parser("token", help=text, description=text[0].upper() + text[1:] + ".")
+    add_common(parser, sub=True)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_action(actions, "add", "make a token; it is shown only now")
     _add_action(actions, "list", "show which tokens there are, but not the tokens")

@@ -18,6 +18,7 @@ __all__ = [
     "command",
     "count",
     "duration",
+    "endpoint",
     "hardware_address",
     "number",
     "port",
@@ -144,3 +145,14 @@ def hardware_address(text: str) -> str:
     if not re.fullmatch(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not an address like 02:00:00:00:12:34")
     return text.upper()
+
+
+def endpoint(text: str) -> str:
+    """Where pages are."""
+    from trailcam.endpoint import read_endpoint
+    from trailcam.errors import ConfigError
+
+    try:
+        return read_endpoint(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {error}") from None

@@ -10,6 +10,7 @@ from trailcam.commandline.arguments import (
     command,
     count,
     duration,
+    endpoint,
     hardware_address,
     port_or_any,
     seconds,
@@ -27,15 +28,18 @@ def add_simulator_commands(commands: Commands) -> None:
 
 def _add_demo(commands: Commands) -> None:
     def run(arguments: argparse.Namespace) -> int:
-        from trailcam.simulator import command
+        from trailcam.simulator.demo import demo
 
-        return command.demo(arguments)
+        return demo(arguments)
 
     text = "see it work: a simulated camera, and its pictures brought home"
     parser = command(commands, "demo", text, run)
-    parser.add_argument("--stay", action="store_true", help="go on until interrupted")
-    parser.add_argument("--folder", type=Path, default=Path("trailcam-demo"), metavar="DIR",
-                        help="where the pictures go (trailcam-demo)")  # fmt: skip
+    add = parser.add_argument
+    add("--stay", action="store_true", help="go on until interrupted, and show it in a browser")
+    add("--web", type=endpoint, metavar="ENDPOINT",
+        help="where the pages are, with --stay: a port, or HOST:PORT (127.0.0.1:8080)")  # fmt: skip
+    add("--folder", type=Path, default=Path("trailcam-demo"), metavar="DIR",
+        help="where the pictures go (trailcam-demo)")  # fmt: skip
 
 
 def _add_simulate(commands: Commands) -> None:

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from trailcam.config import Config
 from trailcam.configkeys import MESSAGES
 from trailcam.errors import LibraryError
+from trailcam.extras import check_extras
 from trailcam.happenings import Happening, Listener
 from trailcam.library import StoredFile
 from trailcam.library.visits import Visit
@@ -53,6 +54,7 @@ class Notifier(MultiService):
         @raise ConfigError: when something is wrong, or an extra not installed.
         """
         super().__init__()
+        check_extras(config)
         check(config)
         self._wall_clock = wall_clock
         self._listener: Listener | None = None

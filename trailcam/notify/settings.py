@@ -1,5 +1,5 @@
 """
-What C{tap.conf} says of telling others, and whether what that needs is installed.
+What C{tap.conf} says of telling others.
 
 Nothing here needs Twisted, or an extra.
 """
@@ -9,21 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Any
 
 from trailcam.config import Config
 from trailcam.errors import ConfigError
 
-__all__ = ["EXTRAS", "MqttSettings", "WebhookSettings", "check", "missing", "wanted"]
-
-#: What each extra brings: a package, and the module to know it by; as in C{setup.cfg}.
-EXTRAS = {
-    "web": {"jinja2": "jinja2", "itsdangerous": "itsdangerous"},
-    "mqtt": {"paho-mqtt": "paho.mqtt"},
-    "webhook": {"pyopenssl": "OpenSSL", "service-identity": "service_identity"},
-    "metrics": {"prometheus-client": "prometheus_client"},
-}
+__all__ = ["MqttSettings", "WebhookSettings", "check"]
 
 
 @dataclass(frozen=True)
@@ -103,43 +94,13 @@ class WebhookSettings:
         return cls(**values)
 
 
-def missing(extra: str) -> str | None:
-    """How to install an extra that is not; C{None} when it is."""
-    absent = [name for name, module in EXTRAS[extra].items() if not _there(module)]
-    return f"pip install 'trailcam[{extra}]'" if absent else None
-
-
 def check(config: Config) -> None:
     """
-    Whether a station with this configuration can tell others.
+    Whether what a configuration says of telling others makes sense.
 
-    @raise ConfigError: when something is wrong, or an extra not installed.
+    @raise ConfigError: when it does not.
     """
-    for extra, why in wanted(config).items():
-        if mend := missing(extra):
-            raise ConfigError(f"{why} needs an extra that is not installed: {mend}")
     if "mqtt" in config.extras:
         MqttSettings.of(config.extras["mqtt"])
     if "webhook" in config.extras:
         WebhookSettings.of(config.extras["webhook"])
-
-
-def wanted(config: Config) -> dict[str, str]:
-    """Which extras are needed, and what for."""
-    found = {}
-    if "web" in config.extras:
-        found["web"] = "[web]"
-    if "mqtt" in config.extras:
-        found["mqtt"] = "[mqtt]"
-    if config.extras.get("webhook", {}).get("url", "").lower().startswith("https:"):
-        found["webhook"] = "the https of [webhook]"
-    if config.metrics_file is not None:
-        found["metrics"] = "metrics_file"
-    return found
-
-
-def _there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package that it is in
-        return False

@@ -1,31 +1,26 @@
-"""C{trailcam simulate} and C{trailcam demo}."""
+"""C{trailcam simulate}."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from trailcam.config import CameraConfig
-from trailcam.console import Console, ProgressBar, SyncTeller, human_bytes, start_logging
+from trailcam.console import Console, start_logging
 from trailcam.errors import ConfigError, DecodeError
-from trailcam.library import Library
-from trailcam.library.sync import SyncReport
 from trailcam.runner import run
-from trailcam.service import CameraService, LibraryService
 from trailcam.simulator.asleep import Air, SleepingCamera
 from trailcam.simulator.card import Card
 from trailcam.simulator.faults import EVIL_ID, Faults
 from trailcam.simulator.server import Firewall, SimulatedCamera
-from trailcam.target import Policy, Target, parse_address
+from trailcam.target import parse_address
 from trailcam.wire.wakeup import Access
 from trailcam.worker import ThreadWorker
 
-__all__ = ["demo", "simulate"]
+__all__ = ["simulate"]
 
 #: The shortest passphrase of a Wi-Fi network, in bytes.
 SHORTEST_PASSPHRASE = 8
@@ -120,103 +115,3 @@ def _faults(arguments: argparse.Namespace) -> Faults:
 def _wall_clock() -> int:
     """The local time, counted as if it were UTC."""
     return int(datetime.now().replace(tzinfo=UTC).timestamp())
-
-
-# -- the demo --------------------------------------------------------------
-
-#: What is on the simulated card: the same each time, so that a second demo finds it all at home.
-PHOTOS, VIDEOS, NEWEST = 9, 1, 1_779_091_200
-
-
-def demo(arguments: argparse.Namespace) -> int:
-    """
-    The main job, on a simulated camera: fetch everything; then the camera is switched
-    off and on, takes another picture, and is called again from the same port.
-    """
-    bar = ProgressBar(not arguments.json and not arguments.quiet)
-    console = Console(arguments.json, bar)
-    start_logging(0 if arguments.quiet else 1 + arguments.verbose, lambda: bar.write)
-
-    async def main(reactor: Any) -> int:
-        status = await _Demo(reactor, console, bar, arguments.folder).run()
-        if arguments.stay and not status:
-            console.event("staying", "Ctrl-C ends it.")
-            await Deferred()
-        return status
-
-    try:
-        return run(main)
-    finally:
-        bar.stop()
-
-
-class _Demo:
-    """One run of the demo."""
-
-    def __init__(self, reactor: Any, console: Console, bar: ProgressBar, folder: Path) -> None:
-        self._reactor = reactor
-        self._console = console
-        self._bar = bar
-        self._folder = folder.absolute()
-        self._teller = SyncTeller(console, bar)
-        self._total = SyncReport()
-
-    async def run(self) -> int:
-        card = Card(PHOTOS, VIDEOS, newest=NEWEST)
-        simulated = SimulatedCamera(
-            self._reactor, card, ThreadWorker(self._reactor), port=0, search_port=None
-        )
-        simulated.start()
-        host, port = simulated.address
-        self._tell(f"A simulated camera with {PHOTOS} photos and {VIDEOS} video is at "
-                   f"{host}:{port}.")  # fmt: skip
-        library = LibraryService(Library(self._folder, self._reactor))
-        service = self._service(simulated, library)
-        library.startService()
-        try:
-            self._count(await service.visit())
-            self._tell("The camera is switched off and on again, and takes another photo.")
-            await simulated.switch_off()
-            card.add(0, NEWEST + 3600)
-            simulated.switch_on()
-            self._count(await service.visit())
-        finally:
-            await service.stopService()
-            await library.stopService()
-            await simulated.stop()
-        self._bar.stop()
-        return self._end(simulated)
-
-    def _service(self, simulated: SimulatedCamera, library: LibraryService) -> CameraService:
-        host, port = simulated.address
-        # Its port is new each time, so it is remembered under a name.
-        target = Target(host=host, port=port, name="demo")
-        return CameraService(
-            self._reactor,
-            CameraConfig("demo", target, zone=UTC),
-            library,
-            policy=Policy(),
-            state=self._folder / ".trailcam" / "state",
-            observer=self._teller,
-            connected=self._teller.connected,
-        )
-
-    def _count(self, report: SyncReport) -> None:
-        for each in ("new", "skipped", "failed", "bytes", "seconds"):
-            setattr(self._total, each, getattr(self._total, each) + getattr(report, each))
-        self._tell(f"{report.new} new ({human_bytes(report.bytes)}), {report.skipped} here "
-                   f"already, {report.failed} failed.")  # fmt: skip
-
-    def _end(self, simulated: SimulatedCamera) -> int:
-        ports = sorted(set(simulated.sources))
-        self._tell(f"The camera was called {len(simulated.sources)} times, from source port "
-                   f"{', '.join(map(str, ports))}.")  # fmt: skip
-        status = 0
-        if self._console.as_json:
-            status = self._teller.done(self._total, library=str(self._folder))
-        self._tell(f"The pictures are in {self._folder}")
-        return status or int(self._total.failed > 0)
-
-    def _tell(self, text: str) -> None:
-        if not self._console.as_json:
-            self._console.event("story", text)

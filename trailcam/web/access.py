@@ -72,7 +72,7 @@ class Session:
     One browser's.
 
     @ivar id: nobody can guess it.
-    @ivar guest: whether it is of a station without a password.
+    @ivar guest: whether it began without a password: it opens nothing that needs one.
     @ivar began: when.
     """
 
@@ -153,15 +153,18 @@ class Access:
 
     def new_guest(self) -> str:
         """
-        The value of a cookie for somebody who needs no password; it is worth nothing where one is
-        needed.
+        The value of a cookie for somebody who gave no password: for forms, also that of the login.
+        It opens nothing where there is a password, and ends with it, or when there is a new one.
 
         @raise LibraryError: when our files can neither be read nor written.
         """
         return self._begin(_GUEST, self._password.get())
 
     def session(self, cookie: str | None) -> Session | None:
-        """The session of a cookie; C{None} when it is none, or none any more."""
+        """
+        The session of a cookie; C{None} when it is none, or none any more. Whether it may see
+        anything: see L{Session.guest} and L{has_password}.
+        """
         if cookie is None or len(cookie) > _LONGEST_COOKIE or not cookie.isascii():
             return None
         try:
@@ -178,7 +181,7 @@ class Access:
         signer = self._signer(hashed)
         value, began = signer.unsign(cookie, max_age=SESSION_SECONDS, return_timestamp=True)
         kind, ident = chr(value[0]), value[1:].decode()
-        if (kind == _GUEST) != (hashed is None) or ident in ended:
+        if ident in ended:
             return None
         return Session(ident, kind == _GUEST, began)
 

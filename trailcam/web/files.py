@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
-from twisted.web.http import CACHED
-from twisted.web.server import NOT_DONE_YET
-from twisted.web.static import File
-
-from trailcam.errors import UnknownMedium
+from trailcam.errors import LibraryError, UnknownMedium
+from trailcam.library.files import explain
+from trailcam.web.conditions import FileVersion, Span, Unsatisfiable, is_known, span_of
 from trailcam.web.context import Context, medium_id
-from trailcam.web.http import Answer, Asked, Refused
+from trailcam.web.http import Answer, Asked, Pipe, Refused
 from trailcam.web.routes import Route
 from trailcam.web.templating import asset_version
+from trailcam.worker import ThreadWorker
 
 __all__ = ["file_routes"]
 
@@ -22,6 +24,8 @@ __all__ = ["file_routes"]
 _FOR_EVER = "private, max-age=31536000, immutable"
 #: Whoever asks by the number alone asks again.
 _ASK_AGAIN = "private, no-cache"
+#: So many bytes are read at once.
+_PIECE = 256 << 10
 _KINDS = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -30,6 +34,21 @@ _KINDS = {
     ".webmanifest": "application/manifest+json",
     ".json": "application/json",
 }
+
+
+class Shown(NamedTuple):
+    """
+    A file of the library that is to be sent.
+
+    @ivar kind: its content type.
+    @ivar sha256: of the picture, in hexadecimal.
+    @ivar download: the name to save it by; C{None}: it is to be shown.
+    """
+
+    path: Path
+    kind: str
+    sha256: str
+    download: str | None = None
 
 
 def file_routes(context: Context) -> list[Route]:
@@ -48,16 +67,14 @@ class _Files:
 
     async def medium(self, asked: Asked) -> Answer | None:
         """A picture or video, also in parts: browsers play and seek videos with that."""
+        download = asked.flag("download")
         library = await self._context.open_library()
         medium = await library.medium(medium_id(asked))
         if medium is None:
             raise UnknownMedium(f"there is no picture {asked.parts['id']} in the library")
-        headers = {}
-        if asked.flag("download"):
-            name = quote(medium.path.name)
-            headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"
         kind = "image/jpeg" if medium.file.is_photo else "video/mp4"
-        return _send(asked, medium.path, kind, medium.sha256, headers)
+        name = medium.path.name if download else None
+        return await self._send(asked, Shown(medium.path, kind, medium.sha256, name))
 
     async def thumbnail(self, asked: Asked) -> Answer | None:
         """A small picture; 404 where there can be none."""
@@ -65,7 +82,7 @@ class _Files:
         path = await library.thumbnail(medium_id(asked))
         if path is None:
             raise UnknownMedium("of this one there can be no thumbnail")
-        return _send(asked, path, "image/jpeg", path.stem, {})
+        return await self._send(asked, Shown(path, "image/jpeg", path.stem))
 
     async def static(self, asked: Asked) -> Answer | None:
         """A file that is part of trailcam."""
@@ -76,32 +93,148 @@ class _Files:
             raise Refused(404, "there is no such file")
         version = asset_version(name)
         fresh = asked.query("v") == version
-        if asked.raw.setETag(f'"{version}"'.encode()) is CACHED:
-            return Answer(status=304)
-        return Answer(found.read_bytes(), 200, kind, {
+        headers = {
             "Cache-Control": "public, max-age=31536000, immutable" if fresh else "no-cache",
-        })  # fmt: skip
+            "ETag": f'"{version}"',
+        }
+        if is_known(FileVersion(headers["ETag"], 0), asked.header("if-none-match"), None):
+            return Answer(status=304, headers=headers)
+        return Answer(found.read_bytes(), 200, kind, headers)
+
+    async def _send(self, asked: Asked, shown: Shown) -> Answer | None:
+        # Of its own: a slow disk keeps nobody else waiting. And it works in order, so that a file
+        # is closed only when nobody reads it any more.
+        worker = ThreadWorker(self._context.reactor)
+        file = _OpenFile(shown.path, self._context.library.library.path)
+        try:
+            version = await worker.call(file.open)
+            return await _tell(asked, shown, file, version, worker)
+        finally:
+            worker.call(file.close)
 
 
-def _send(
-    asked: Asked, path: Path, kind: str, tag: str, headers: dict[str, str]
+class _OpenFile:
+    """
+    A file of the library; it blocks.
+
+    What people put into the place of a picture is opened only if it is a file, in the library.
+
+    @ivar size: in bytes, once it is open.
+    """
+
+    def __init__(self, path: Path, root: Path) -> None:
+        self.size = 0
+        self._path = path
+        self._root = root
+        self._descriptor: int | None = None
+
+    def open(self) -> tuple[int, int]:
+        """
+        Open it.
+
+        @return: size in bytes, and when it was changed, in nanoseconds.
+        @raise UnknownMedium: when it is not there, or something else is.
+        @raise LibraryError: when the disk fails.
+        """
+        try:
+            real = Path(os.path.realpath(self._path))
+            if not real.is_relative_to(os.path.realpath(self._root)):
+                raise UnknownMedium(f"{self._path.name} is not in the library, but elsewhere")
+            # Without waiting: what is a pipe by now would keep us for ever.
+            self._descriptor = os.open(
+                real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            )
+            status = os.fstat(self._descriptor)
+        except (FileNotFoundError, NotADirectoryError):
+            raise UnknownMedium(f"{self._path.name} is not there any more") from None
+        except OSError as error:
+            raise explain(self._root, error) from error
+        if not stat.S_ISREG(status.st_mode):
+            raise UnknownMedium(f"{self._path.name} is no file any more")
+        self.size = status.st_size
+        return status.st_size, status.st_mtime_ns
+
+    def read(self, start: int, length: int) -> bytes:
+        """
+        Read some of it.
+
+        @raise LibraryError: when the disk fails, or the file has become shorter.
+        """
+        assert self._descriptor is not None
+        try:
+            data = os.pread(self._descriptor, length, start)
+        except OSError as error:
+            raise explain(self._root, error) from error
+        if not data and length:
+            raise LibraryError(f"{self._path.name} has become shorter while it was sent")
+        return data
+
+    def close(self) -> None:
+        """Let go of it."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+async def _tell(
+    asked: Asked, shown: Shown, file: _OpenFile, version: tuple[int, int], worker: ThreadWorker
 ) -> Answer | None:
-    """twisted.web does the ranges; an answer that it has not finished is C{None}."""
-    request = asked.raw
-    known = asked.query("v")
-    caching = _FOR_EVER if known and tag.startswith(known) else _ASK_AGAIN
-    for name, value in {**headers, "Cache-Control": caching}.items():
-        request.setHeader(name, value)
-    if request.setETag(f'"{tag[:32]}"'.encode()) is CACHED:
-        request.finish()
-        return None
-    file = File(str(path), defaultType=kind)
-    file.type, file.encoding = kind, None
-    body = file.render_GET(request)
-    if body is not NOT_DONE_YET:
-        if body:
-            request.write(body)
-        request.finish()
+    """The answer, as far as it is small; C{None} once what is large was sent."""
+    size, changed = version
+    known = FileVersion(f'"{shown.sha256[:16]}-{changed:x}-{size:x}"', changed // 10**9)
+    headers = _headers(asked, shown, known)
+    if is_known(known, asked.header("if-none-match"), asked.header("if-modified-since")):
+        return Answer(status=304, headers=headers)
+    is_head = asked.raw.method == b"HEAD"  # for which ranges mean nothing
+    try:
+        span = span_of(
+            known, size, None if is_head else asked.header("range"), asked.header("if-range")
+        )
+    except Unsatisfiable:
+        raise Refused(
+            416, f"there are only {size} bytes of it", {"Content-Range": f"bytes */{size}"}
+        ) from None
+    if span.partial:
+        last = span.start + span.length - 1
+        headers["Content-Range"] = f"bytes {span.start}-{last}/{size}"
+    status = 206 if span.partial else 200
+    if span.length <= _PIECE and not is_head:
+        return Answer(await worker.call(_read_all, file, span), status, shown.kind, headers)
+    asked.raw.setResponseCode(status)
+    headers["Content-Length"] = str(span.length)
+    pipe = Pipe(asked, shown.kind, headers)
+    if not is_head:
+        await _pour(pipe, file, span, worker)
+    pipe.finish()
     return None
 
 
+def _headers(asked: Asked, shown: Shown, version: FileVersion) -> dict[str, str]:
+    known = asked.query("v")
+    lasting = known is not None and len(known) >= 8 and shown.sha256.startswith(known)
+    headers = {
+        "Cache-Control": _FOR_EVER if lasting else _ASK_AGAIN,
+        "ETag": version.tag,
+        "Last-Modified": version.date,
+        "Accept-Ranges": "bytes",
+    }
+    if shown.download is not None:
+        name = quote(shown.download, safe="", errors="replace")
+        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{name}"
+    return headers
+
+
+def _read_all(file: _OpenFile, span: Span) -> bytes:
+    data = b""
+    while len(data) < span.length:
+        data += file.read(span.start + len(data), span.length - len(data))
+    return data
+
+
+async def _pour(pipe: Pipe, file: _OpenFile, span: Span, worker: ThreadWorker) -> None:
+    """Send it bit by bit; an error breaks off what was begun."""
+    start, left = span.start, span.length
+    while left and not pipe.gone:
+        data = await worker.call(file.read, start, min(_PIECE, left))
+        start, left = start + len(data), left - len(data)
+        await pipe.write(data)

@@ -48,13 +48,14 @@ class Gate:
         @raise Refused: when it may not.
         """
         trusted = peer(asked) in self._settings.trusted_proxies
-        if not self._access.has_password and not trusted:
+        locked = self._access.has_password  # once: the command line may change it any time
+        if not locked and not trusted:
             self._check_host(asked)
         asked = self._recognise(asked)
         known = asked.machine is not None or (
             asked.session is not None and not asked.session.guest
         )
-        if not (known or trusted or route.public or not self._access.has_password):
+        if not (known or trusted or route.public or not locked):
             raise Refused(
                 401,
                 "log in first, or send a token: trailcam token add NAME makes one",

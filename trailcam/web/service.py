@@ -11,10 +11,8 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
 
-from trailcam.config import Config
 from trailcam.errors import ConfigError
 from trailcam.logs import make_logger
-from trailcam.web.access import Access
 from trailcam.web.api import api_routes
 from trailcam.web.context import Context
 from trailcam.web.files import file_routes
@@ -22,24 +20,8 @@ from trailcam.web.gate import Gate
 from trailcam.web.pages import page_routes
 from trailcam.web.resource import Visitors, WebResource, WebSite
 from trailcam.web.routes import Routes
-from trailcam.web.settings import WebSettings, folder
-from trailcam.worker import InlineWorker
 
-__all__ = ["WebService", "check_access", "web_resource"]
-
-
-def check_access(config: Config) -> None:
-    """
-    Whether a station may be shown where its configuration says.
-
-    @raise ConfigError: when others can reach it there, and there is no password.
-    """
-    settings = WebSettings.of(config.extras["web"])
-    if not settings.is_local and not Access(folder(config.state), InlineWorker()).has_password:
-        raise ConfigError(
-            f"[web] listens at {settings.endpoint}, which others can reach: set a password first "
-            "with `trailcam passwd`, or listen at 127.0.0.1"
-        )
+__all__ = ["WebService", "web_resource"]
 
 
 def web_resource(context: Context) -> WebResource:
@@ -78,17 +60,16 @@ class WebService(Service):
 
         @return: fails with L{ConfigError} when the place cannot be had.
         """
-        if self._listening is None:
-            endpoint = serverFromString(self._context.reactor, self._context.settings.endpoint)
-            self._listening = endpoint.listen(self._visitors)
-            self._listening.addCallbacks(self._listens, self._cannot)
+        listening = self._listening
+        if listening is None:
+            listening = self._listening = maybeDeferred(self._begin)
+            listening.addCallbacks(self._listens, self._cannot)
         told: Deferred[None] = Deferred()
 
-        def tell(result: Any) -> Any:
+        def tell(result: Any) -> None:
             told.callback(result if isinstance(result, Failure) else None)
-            return None if isinstance(result, Failure) else result
 
-        self._listening.addBoth(tell)
+        listening.addBoth(tell)
         return told
 
     def stopService(self) -> Deferred[Any]:
@@ -98,6 +79,10 @@ class WebService(Service):
         self.url = None
         stopping = [maybeDeferred(port.stopListening)] if port is not None else []
         return gatherResults([*stopping, self._visitors.leave()])
+
+    def _begin(self) -> Deferred[IListeningPort]:
+        endpoint = serverFromString(self._context.reactor, self._context.settings.endpoint)
+        return endpoint.listen(self._visitors)
 
     def _listens(self, port: IListeningPort) -> None:
         self._port = port

@@ -6,14 +6,17 @@ Nothing here needs Twisted, or the extra.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trailcam.endpoint import is_local
+from trailcam.errors import ConfigError
+from trailcam.web.passwords import password_file
 
-__all__ = ["DEFAULT_ENDPOINT", "WebSettings", "folder"]
+__all__ = ["DEFAULT_ENDPOINT", "WebSettings", "check_access", "folder"]
 
 #: Where pages are unless it is said.
 DEFAULT_ENDPOINT = "tcp:8080:interface=127.0.0.1"
@@ -49,3 +52,17 @@ class WebSettings:
 def folder(state: Path) -> Path:
     """Where passwords and tokens are."""
     return state / "web"
+
+
+def check_access(endpoint: str, state: Path) -> None:
+    """
+    Whether a station may be shown at a place.
+
+    @raise ConfigError: when others can reach it there, and there is no password.
+    @raise LibraryError: when it cannot be known whether there is one.
+    """
+    if not is_local(endpoint) and password_file(folder(state)).get() is None:
+        raise ConfigError(
+            f"others can reach {endpoint}, so it needs a password: set one with `trailcam passwd "
+            f"--state {shlex.quote(str(state))}`, or listen at 127.0.0.1"
+        )

@@ -7,6 +7,7 @@ from trailcam.web.gate import Gate
 from trailcam.web.pages.cameras import camera_page_routes
 from trailcam.web.pages.gallery import gallery_routes
 from trailcam.web.pages.login import login_routes
+from trailcam.web.pages.medium import medium_routes
 from trailcam.web.routes import Route
 
 __all__ = ["page_routes"]
@@ -16,6 +17,7 @@ def page_routes(context: Context, gate: Gate) -> list[Route]:
     """The paths of all pages."""
     return [
         *gallery_routes(context),
+        *medium_routes(context),
         *camera_page_routes(context),
         *login_routes(context, gate),
     ]

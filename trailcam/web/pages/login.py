@@ -53,7 +53,7 @@ class _Login:
 
     async def log_out(self, asked: Asked) -> Answer:
         """End the session, also for whoever may have copied it."""
-        self._access.end(self._gate.cookie(asked))
+        await self._access.end(self._gate.cookie(asked))
         return redirect(asked, "login").having(**self._gate.set_cookie(asked, ""))
 
     def _form(self, asked: Asked, where: str, problem: str = "", status: int = 200) -> Answer:

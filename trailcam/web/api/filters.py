@@ -1,0 +1,59 @@
+"""Which pictures are wanted: the parameters that a list of them, its days and neighbours share."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import cast
+
+from trailcam.errors import WrongRequest
+from trailcam.library import Filter, Library
+from trailcam.library.browse import Kind
+from trailcam.web.http import Asked
+
+__all__ = ["FILTERS", "wanted"]
+
+#: The names of the parameters.
+FILTERS = ("camera", "from", "to", "kind", "favourite", "removed")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+async def wanted(asked: Asked, library: Library) -> Filter:
+    """
+    Read the parameters.
+
+    @raise WrongRequest: when one of them makes no sense.
+    """
+    first, last = _day(asked, "from"), _day(asked, "to")
+    if first is not None and last is not None and first > last:
+        raise WrongRequest("from must not be after to")
+    kind = cast(Kind | None, asked.choice("kind", "photo", "video"))
+    favourite, removed = asked.flag("favourite"), bool(asked.flag("removed"))
+    camera = await _camera(asked, library)
+    return Filter(camera, first, last, kind, favourite, removed)
+
+
+def _day(asked: Asked, name: str) -> date | None:
+    text = asked.query(name)
+    if text is None:
+        return None
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise WrongRequest(f"{name} must be a day like 2026-05-18")
+
+
+async def _camera(asked: Asked, library: Library) -> str | None:
+    """The C{devId} of the camera that is meant; it may be called by its name as well."""
+    text = asked.query("camera")
+    if text is None:
+        return None
+    known = await library.cameras()
+    called = [camera.device_id for camera in known if camera.name == text]
+    if len(called) > 1 and text not in called:
+        raise WrongRequest(
+            f"several cameras have this name: ask for one of {', '.join(called)} instead"
+        )
+    return called[0] if len(called) == 1 else text

@@ -1,0 +1,58 @@
+"""One picture, with all that is known of it; and those in the trash."""
+
+from __future__ import annotations
+
+from trailcam.errors import UnknownMedium
+from trailcam.library import Filter
+from trailcam.web.context import Context, medium_id
+from trailcam.web.http import Answer, Asked
+from trailcam.web.pages.wanted import query_of, read_filter
+from trailcam.web.routes import Route
+from trailcam.web.templating import page
+
+__all__ = ["medium_routes"]
+
+
+def medium_routes(context: Context) -> list[Route]:
+    """The paths."""
+    own = _Pages(context)
+    return [
+        Route("GET", "/media/{id:id}", own.medium),
+        Route("GET", "/trash", own.trash),
+    ]
+
+
+class _Pages:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def medium(self, asked: Asked) -> Answer:
+        """A picture as a page."""
+        wanted, number = read_filter(asked), medium_id(asked)
+        library = await self._context.open_library()
+        medium = await library.medium(number)
+        if medium is None:
+            raise UnknownMedium(
+                f"picture {number} is not in the library: it was deleted, or never here"
+            )
+        newer = older = None
+        if medium.removed is None:
+            newer, older = await library.neighbours(number, wanted)
+        return page(
+            asked,
+            "medium.html",
+            title=f"{'Photo' if medium.file.is_photo else 'Video'} {number}",
+            here="pictures",
+            medium=medium,
+            newer=newer,
+            older=older,
+            query=query_of(wanted),
+        )
+
+    async def trash(self, asked: Asked) -> Answer:
+        """What was deleted and can be had back."""
+        library = await self._context.open_library()
+        found = await library.browse(Filter(removed=True), asked.query("before"))
+        older = found.next and query_of(Filter(), before=found.next)
+        return page(asked, "trash.html", title="Recently deleted", here="pictures",
+                    media=found.media, older=older)  # fmt: skip
