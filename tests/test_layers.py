@@ -30,7 +30,7 @@ HOUSE = (
     # What is said in it.
     "commands cardcommands",
     # Files, settings and captures: synchronous, without Twisted.
-    "durable wishes locks networks schedule endpoint configkeys config extras movie",
+    "durable wishes locks networks schedule endpoint configkeys config extras movie shrinking",
     "fragments livefile",
     "capturefile capturestream decode",
     # Twisted begins here.
@@ -54,10 +54,12 @@ HOUSE = (
     # What is seen of it in a browser, with an extra of its own.
     "web web.private web.passwords web.settings web.throttle web.tokens web.access",
     "web.http web.routes",
-    "web.templating web.gate web.context web.resource web.files",
-    "web.api.values",
-    "web.pages.gallery web.pages.cameras web.pages.login web.pages",
-    "web.api.media web.api.cameras web.api.live web.api.station web.api web.service",
+    "web.templating web.gate web.context web.resource web.conditions web.files",
+    "web.api.values web.api.filters",
+    "web.api.states web.charts",
+    "web.pages.words web.pages.wanted",
+    "web.pages.medium web.pages.gallery web.pages.cameras web.pages.live web.pages.login web.pages",
+    "web.api.media web.api.cameras web.api.events web.api.live web.api.station web.api web.service",
     "service",
     "checks radiochecks notifychecks webchecks doctor firststeps calling asking tasks hometasks",
     "accesstasks",
@@ -84,9 +86,10 @@ FOREIGN = {"wire": {"cryptography"}, "session": {"automat"}}
 WITHOUT_TWISTED = (
     *("wire", "session", "commands", "networks", "configkeys", "config", "firststeps", "decode"),
     *("library.times", "library.names", "library.records", "library.index", "simulator.card"),
-    *("schedule", "endpoint", "extras", "library.visits", "library.browse", "library.remarks", "library.quota"),
+    *("schedule", "endpoint", "extras", "library.visits", "library.browse", "library.remarks"),
+    "library.quota",
     "library.thumbnails",
-    *("fragments", "livefile"),
+    *("fragments", "livefile", "shrinking"),
     *("web.private", "web.passwords", "web.settings", "web.throttle", "web.tokens"),
 )
 #: The only places that take the global reactor, both inside a function.

@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from tests.test_library import PHOTO, VIDEO, LibraryCase
 from tests.test_library_visits import NOW
+from trailcam import shrinking
 from trailcam.commands import MediaFile
 from trailcam.errors import LibraryError
 from trailcam.library import thumbnails
@@ -96,19 +97,19 @@ class ThumbnailTests(LibraryCase):
         await self.library.open()
         made: list[int] = []
         busy = threading.Lock()
-        shrink = thumbnails._shrink
+        shrink = thumbnails.shrink
 
-        def counting(file: BinaryIO, is_photo: bool) -> bytes | None:
+        def counting(file: BinaryIO, is_photo: bool, width: int) -> bytes | None:
             self.assertNotEqual(threading.get_ident(), reactor_thread)
             self.assertTrue(busy.acquire(blocking=False))
             try:
                 made.append(len(made))
-                return shrink(file, is_photo)
+                return shrink(file, is_photo, width)
             finally:
                 busy.release()
 
         reactor_thread = threading.get_ident()
-        self.patch(thumbnails, "_shrink", counting)
+        self.patch(thumbnails, "shrink", counting)
         for number in range(4):
             await self.fetch(MediaFile(0, 100, number), picture(40 + number, 30))
         ids = [medium.id for medium in (await self.library.browse()).media]
@@ -134,17 +135,17 @@ class ThumbnailTests(LibraryCase):
             self.assertIsNone(await self.look(file, data), file)
         await self.reopen()
 
-        def never(file: BinaryIO, is_photo: bool) -> bytes | None:
+        def never(file: BinaryIO, is_photo: bool, width: int) -> bytes | None:
             raise AssertionError("it was tried again")
 
-        self.patch(thumbnails, "_shrink", never)
+        self.patch(thumbnails, "shrink", never)
         for medium in (await self.library.browse()).media:
             self.assertIsNone(await self.library.thumbnail(medium.id))
 
     async def test_too_large(self) -> None:
         """What would take too much memory is refused before it is read, photo and video alike."""
         await self.library.open()
-        self.patch(thumbnails, "LARGEST", 1000)
+        self.patch(shrinking, "LARGEST", 1000)
         loaded: list[object] = []
         self.patch(Image.Image, "thumbnail", lambda *arguments: loaded.append(arguments))
         self.assertIsNone(await self.look(PHOTO, picture(50, 30)))
@@ -157,10 +158,10 @@ class ThumbnailTests(LibraryCase):
         await self.fetch(PHOTO, picture(50, 30))
         (medium,) = (await self.library.browse()).media
 
-        def broken(file: BinaryIO) -> None:
+        def broken(file: BinaryIO, width: int) -> None:
             raise OSError(errno.EIO, "Input/output error")
 
-        patch = self.patch(thumbnails, "_photo", broken)
+        patch = self.patch(shrinking, "_photo", broken)
         await self.assertTrouble(self.library.thumbnail(medium.id), "input/output error")
         patch.restore()
         self.assertIsNotNone(await self.library.thumbnail(medium.id))

@@ -8,25 +8,18 @@ Blocking; C{root} is the library.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
-
-from PIL import Image, ImageOps
+from typing import NamedTuple
 
 from trailcam.durable import write_whole
 from trailcam.library.files import STATE, make_folder
+from trailcam.shrinking import shrink
 
-__all__ = ["LARGEST", "WIDTH", "Thumbnail", "cached", "drop", "make"]
+__all__ = ["WIDTH", "Thumbnail", "cached", "drop", "make"]
 
 #: The width and the height that fit in, in pixels.
 WIDTH = 480
-#: What has more pixels would take more memory than a small station has.
-LARGEST = 60_000_000
-#: A video that has no picture in so many packets has none.
-_PACKETS = 100
-_QUALITY = 80
 
 
 class Thumbnail(NamedTuple):
@@ -63,7 +56,7 @@ def make(root: Path, sha256: str, source: Path, is_photo: bool) -> Thumbnail:
     if (there := cached(root, sha256)) is not None:
         return there
     with source.open("rb") as file:
-        image = _shrink(file, is_photo)
+        image = shrink(file, is_photo, WIDTH)
     path = _path(root, sha256)
     make_folder(make_folder(path.parent.parent) / path.parent.name)
     write_whole(path, image or b"")
@@ -82,51 +75,3 @@ def drop(root: Path, shown: Iterable[str]) -> None:
 
 def _path(root: Path, sha256: str) -> Path:
     return root / STATE / "thumbnails" / sha256[:2] / f"{sha256}.jpg"
-
-
-def _shrink(file: BinaryIO, is_photo: bool) -> bytes | None:
-    """The JPEG; C{None} for what is damaged or too large."""
-    try:
-        image = _photo(file) if is_photo else _first_frame(file)
-        if image is None:
-            return None
-        stream = io.BytesIO()
-        image.convert("RGB").save(stream, "JPEG", quality=_QUALITY)
-        return stream.getvalue()
-    except Exception as error:  # neither Pillow nor libav promise a kind of error
-        if type(error) is OSError and error.errno is not None:
-            raise  # the disk's
-        return None
-
-
-def _photo(file: BinaryIO) -> Image.Image | None:
-    with Image.open(file, formats=["JPEG"]) as image:
-        if image.width * image.height > LARGEST:
-            return None
-        image.thumbnail((WIDTH, WIDTH))  # a JPEG is read at an eighth of its size, if that will do
-        return ImageOps.exif_transpose(image)
-
-
-def _first_frame(file: BinaryIO) -> Image.Image | None:
-    import av  # heavy, and not needed by whoever only looks into a library
-
-    container: Any
-    with av.open(file, "r", format="mp4") as container:
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        context.thread_count = 1
-        if context.width * context.height > LARGEST:
-            return None
-        for _, packet in zip(range(_PACKETS), container.demux(stream), strict=False):
-            for frame in packet.decode():
-                return _small(frame)
-    return None
-
-
-def _small(frame: Any) -> Image.Image | None:
-    if frame.width * frame.height > LARGEST:
-        return None
-    scale = min(1.0, WIDTH / max(frame.width, frame.height))
-    size = [max(1, round(length * scale)) for length in (frame.width, frame.height)]
-    image: Image.Image = frame.to_image(width=size[0], height=size[1])
-    return image

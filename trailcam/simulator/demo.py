@@ -37,8 +37,6 @@ PHOTOS, VIDEOS, NEWEST = 9, 1, 1_779_091_200
 INTERVAL = 60.0
 #: … so many in all, for nobody may be there to see them.
 MOST_GUESTS = 50
-#: The radio of the simulated camera falls silent for so many seconds when that is wished.
-OUTAGE = 8.0
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -185,8 +183,8 @@ class _Demo:
         if number <= MOST_GUESTS:
             self._card.add(0, NEWEST + 3600 + 600 * number)
 
-    def _fall_silent(self) -> None:
-        self._camera.faults.silence = OUTAGE
+    def _fall_silent(self, seconds: float) -> None:
+        self._camera.faults.silence = seconds
         self._camera.link.fall_silent()
 
     def _count(self, report: SyncReport) -> None:

@@ -82,7 +82,8 @@ class WebService(Service):
 
     def _begin(self) -> Deferred[IListeningPort]:
         endpoint = serverFromString(self._context.reactor, self._context.settings.endpoint)
-        return endpoint.listen(self._visitors)
+        listening: Deferred[IListeningPort] = endpoint.listen(self._visitors)
+        return listening
 
     def _listens(self, port: IListeningPort) -> None:
         self._port = port
