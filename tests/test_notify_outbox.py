@@ -154,6 +154,27 @@ class OutboxTests(OutboxTestCase):
             await opening
         self.flushLoggedErrors(sqlite3.OperationalError)
 
+    async def test_place_later(self) -> None:
+        """Once there is room where there was none at the start, it works, with what it had."""
+        outbox = await self.opened()
+        await self.fill(outbox, 1, "mqtt")
+        await outbox.close()
+        aside = self.path.with_name("aside")
+        self.path.rename(aside)
+        self.path.mkdir()  # nothing can be written there
+        outbox = Outbox(self.path, reactor, ["mqtt"])
+        self.addCleanup(outbox.close)
+        with self.assertRaises(LibraryError):
+            await outbox.open()
+        with self.assertRaises(LibraryError):
+            await outbox.put({"n": "lost"}, ["mqtt"])
+        self.path.rmdir()
+        aside.rename(self.path)
+        await outbox.put({"n": 1}, ["mqtt"])
+        self.assertEqual(outbox.waiting("mqtt"), 2)
+        self.assertEqual(await self.drain(outbox, "mqtt"), [0, 1])
+        self.flushLoggedErrors(sqlite3.OperationalError)
+
     async def test_any_text(self) -> None:
         """What a camera says, be it half a character, comes out as it went in."""
         outbox = await self.opened()

@@ -97,16 +97,16 @@ class Outbox:
         self._full: set[str] = set()
         self._idle: dict[str, list[Deferred[None]]] = {}
         self._pool: ConnectionPool | None = None
+        self._ready = False
 
     def open(self) -> Deferred[None]:
-        """Find what waits. What is asked for meanwhile is done afterwards."""
-        self._pool = pool = _pool(self.path, self._reactor)
-        # In the pool's only thread: its first connection is made after that.
-        preparing: Deferred[Path | None] = deferToThreadPool(
-            self._reactor, pool.threadpool, _prepare, self.path
-        )
-        preparing.addErrback(self._explain)
-        return Deferred.fromCoroutine(self._opened(preparing))
+        """
+        Find what waits. What is asked for meanwhile is done afterwards; if this fails, because
+        the disk is full, say, it is tried again with whatever is asked for next.
+        """
+        self._pool = _pool(self.path, self._reactor)
+        self._ready = False
+        return Deferred.fromCoroutine(self._prepare(self._pool))
 
     def close(self) -> Deferred[None]:
         """Finish what was begun, and let go of the file."""
@@ -152,8 +152,13 @@ class Outbox:
 
     # -- inside ------------------------------------------------------------
 
-    async def _opened(self, preparing: Deferred[Path | None]) -> None:
-        aside = await preparing
+    async def _prepare(self, pool: ConnectionPool) -> None:
+        # In the pool's only thread: its first connection is made after that.
+        preparing: Deferred[Path | None] = deferToThreadPool(
+            self._reactor, pool.threadpool, _prepare, self.path
+        )
+        aside = await preparing.addErrback(self._explain)
+        self._ready = True
         if aside is not None:
             self.log.warn("the outbox was damaged: it is now {aside}, and empty", aside=aside)
         for destination, count in await self._run(_count, list(self._waiting)):
@@ -177,8 +182,16 @@ class Outbox:
     def _run(self, function: Callable[..., Result], *args: object) -> Deferred[Result]:
         if self._pool is None:
             return fail(LibraryError(f"the outbox {self.path} is not open"))
+        if not self._ready:
+            return Deferred.fromCoroutine(self._run_prepared(self._pool, function, *args))
         running: Deferred[Result] = self._pool.runInteraction(function, *args)
         return running.addErrback(self._explain)
+
+    async def _run_prepared(
+        self, pool: ConnectionPool, function: Callable[..., Result], *args: object
+    ) -> Result:
+        await self._prepare(pool)
+        return await self._run(function, *args)
 
     def _explain(self, failure: Failure) -> Failure:
         error = failure.value
