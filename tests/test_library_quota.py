@@ -246,6 +246,12 @@ class TidyTests(TestCase):
             self.assertIn(words, finding.text)
         (finding,) = check_tidy(Station(config, self.path / "none", None))
         self.assertEqual(finding.status, "ok")
+        damaged = self.path.with_name("damaged")
+        (damaged / ".trailcam").mkdir(parents=True)
+        (damaged / ".trailcam" / "index.sqlite").write_bytes(b"not at all" * 1000)
+        (finding,) = check_tidy(Station(config, damaged, None))
+        self.assertEqual(finding.status, "warning")
+        self.assertIn("trailcam rescan", finding.mend or "")
 
 
 class AfterVisitTests(ServiceTestCase):

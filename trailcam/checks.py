@@ -159,13 +159,18 @@ def check_tidy(station: Station) -> Iterator[Finding]:
     from datetime import UTC
 
     from trailcam.errors import LibraryError
+    from trailcam.library.index import index_path
     from trailcam.library.quota import Quota, read_plan
 
     quota = Quota(station.config.keep_free, station.config.keep_days)
     try:
         media = read_plan(station.library, quota, datetime.now(UTC))
     except LibraryError as error:
-        yield Finding("tidy", "ok", f"{quota}: {error}")
+        if not index_path(station.library).is_file():
+            yield Finding("tidy", "ok", f"{quota}: {error}")
+        else:
+            mend = "nothing is deleted until then; a damaged index is mended by `trailcam rescan`"
+            yield Finding("tidy", "warning", f"{quota}: {error}", mend)
         return
     size = sum(medium.size for medium in media) / 1e6
     text = f"{quota}: {len(media)} files ({size:.1f} MB) would be deleted after the next visit"

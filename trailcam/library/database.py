@@ -100,7 +100,7 @@ class PooledDatabase:
 
     def _explain(self, failure: Failure) -> Failure:
         error = failure.value
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, sqlite3.Error | OSError):  # whoever asks looks at files too
             raise explain(self.root, error) from error
         return failure
 
@@ -172,5 +172,5 @@ class InlineDatabase:
         try:
             with self._connection, closing(self._connection.cursor()) as cursor:
                 return function(Index(cursor, self.root), *args, **kwargs)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise explain(self.root, error) from error

@@ -22,7 +22,7 @@ from trailcam.library.files import STATE, explained
 from trailcam.library.records import StoredFile, identity
 from trailcam.library.times import Moment
 
-__all__ = ["VERSION", "Cursor", "Index", "look_into", "prepare"]
+__all__ = ["VERSION", "Cursor", "Index", "index_path", "look_into", "prepare"]
 
 #: Each takes the index one C{user_version} further.
 _MIGRATIONS = (
@@ -284,6 +284,11 @@ def prepare(path: Path, now: datetime) -> Path | None:
     return aside
 
 
+def index_path(root: Path) -> Path:
+    """Where the index of a library is."""
+    return root / STATE / "index.sqlite"
+
+
 @contextmanager
 def look_into(root: Path, version: int = VERSION) -> Iterator[Index | None]:
     """
@@ -293,7 +298,7 @@ def look_into(root: Path, version: int = VERSION) -> Iterator[Index | None]:
     @param version: what the index must have at least; of an older one there is C{None}.
     @raise LibraryError: when there is no library, or it cannot be read.
     """
-    path = (root / STATE / "index.sqlite").absolute()
+    path = index_path(root).absolute()
     if not path.is_file():
         raise LibraryError(f"there is no library at {root}")
     # Without a WAL nobody writes; and SQLite would make one to read.

@@ -14,7 +14,6 @@ from typing import Concatenate, ParamSpec, TypeVar
 from trailcam.commands import MediaFile
 from trailcam.library.exif import time_taken
 from trailcam.library.files import (
-    STATE,
     FolderLock,
     explained,
     make_folder,
@@ -23,7 +22,7 @@ from trailcam.library.files import (
     sha256_of,
 )
 from trailcam.library.folders import Claim, Found, Survey, claim, look_around, remove
-from trailcam.library.index import prepare
+from trailcam.library.index import index_path, prepare
 from trailcam.library.names import MediaName, day_folder, file_name, part_name
 from trailcam.library.records import Source, StoredFile
 from trailcam.library.times import Moment
@@ -68,7 +67,7 @@ class Shelf:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.index_path = root / STATE / "index.sqlite"
+        self.index_path = index_path(root)
         self._lock = FolderLock(root)
         self._serial = count(1)
 
