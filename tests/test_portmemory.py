@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
@@ -102,6 +103,16 @@ class PortMemoryTests(TestCase):
             (folder / name).touch()
         self.memory.remember("garden", Remembered(49152))
         self.assertEqual(set(os.listdir(folder)), {"garden.json", *names[2:]})
+
+    def test_several_threads(self) -> None:
+        """Cameras at one address are written down at once, and none is in another's way."""
+        with ThreadPoolExecutor(8) as pool:
+            writing = [
+                pool.submit(PortMemory(self.state).remember, "10.0.0.1", Remembered(40000 + number))
+                for number in range(64)
+            ]
+        self.assertEqual([done.exception() for done in writing], [None] * 64)
+        self.assertEqual(os.listdir(self.state / "ports"), ["10.0.0.1.json"])
 
     def test_synced_before_it_is_named(self) -> None:
         """Bytes first, then the name, then the folder: a power cut finds the old or the new."""

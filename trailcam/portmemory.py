@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
@@ -19,6 +20,8 @@ from typing import Any
 from trailcam.durable import safe_name, write_whole
 
 __all__ = ["PortMemory", "Remembered"]
+
+_writing = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,12 @@ class PortMemory:
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(key)
-        self._tidy(path)
-        # Several programs may write it: each beside the others.
+        # Several programs may write it, each beside the others; and so may several threads of
+        # one, where two cameras are called at the same address.
         part = path.with_suffix(f".{os.getpid()}.part")
-        write_whole(path, json.dumps(entry).encode() + b"\n", part)
+        with _writing:
+            self._tidy(path)
+            write_whole(path, json.dumps(entry).encode() + b"\n", part)
 
     def _tidy(self, path: Path) -> None:
         """Delete what programs that were killed have left beside a file."""
