@@ -7,6 +7,8 @@ test's method runs in a thread for that while the main one waits; set-up and cle
 station is a process of its own. Nothing leaves loopback: no other name is known to the browser,
 but for those that end in C{.lan}, which are 127.0.0.1.
 
+The pages' Content-Security-Policy is in force: give C{wait_for_function} a function, C{"() => …"}.
+
 C{TRAILCAM_BROWSER=1}: a browser that is missing is a failure, not a reason to skip.
 C{TRAILCAM_SCREENSHOTS=FOLDER}: where L{BrowserCase.look} puts what it sees.
 """
@@ -27,8 +29,16 @@ from typing import Any, TypeVar
 
 from twisted.trial.unittest import SkipTest
 
-from tests.processes import PATIENCE, Process, ProcessTestCase, Simulator, eventually
+from tests.processes import (
+    PATIENCE,
+    Process,
+    ProcessTestCase,
+    Simulator,
+    eventually,
+    only_once,
+)
 from tests.test_web_passwords import cheap_line
+from trailcam.extras import missing
 from trailcam.web.private import changing, write_private
 
 try:
@@ -125,6 +135,8 @@ def _need_browser() -> None:
     why = "there is no chromium" if _found() is None else None
     if sync_playwright is None:
         why = "playwright is not installed"
+    if missing("web"):
+        why = "the extra web is not installed"
     if why is not None and os.environ.get("TRAILCAM_BROWSER") == "1":
         raise AssertionError(f"TRAILCAM_BROWSER=1, but {why}")
     if why is not None:
@@ -191,6 +203,7 @@ class BrowserCase(ProcessTestCase):
     def setUp(self) -> None:
         """Skip without a browser."""
         super().setUp()
+        only_once()
         _need_browser()
         self.complaints: list[str] = []
         self._expected: list[str] = []
@@ -244,11 +257,13 @@ class BrowserCase(ProcessTestCase):
         phone: bool = False,
         dark: bool = False,
         javascript: bool = True,
+        script: str = "",
         **options: Any,
     ) -> Page:
         """
         Open a page in a new profile.
 
+        @param script: runs in each page before anything of its own.
         @param options: for playwright's C{new_context}.
         """
         context = _thread.browser().new_context(
@@ -259,6 +274,8 @@ class BrowserCase(ProcessTestCase):
         self._contexts.append(context)
         context.on("console", self._console)
         context.on("weberror", lambda error: self.complaints.append(f"uncaught: {error.error}"))
+        if script:
+            context.add_init_script(script)
         page = context.new_page()
         page.goto(url)
         return page

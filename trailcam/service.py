@@ -144,11 +144,12 @@ class Station(MultiService):
         reactor: Any,
         config: Config,
         *,
-        outages: Mapping[str, Callable[[], None]] | None = None,
+        outages: Mapping[str, Callable[[float], None]] | None = None,
     ) -> None:
         """
         @param reactor: provides what L{Camera} and L{Library} need.
-        @param outages: what makes the radio of a simulated camera fall silent, by name.
+        @param outages: what makes the radio of a simulated camera fall silent for so many
+            seconds, by name.
         @raise ConfigError: when an extra is wanted that is not installed.
         """
         super().__init__()

@@ -29,7 +29,8 @@ class Context:
     @ivar cameras: the service of each camera, by name.
     @ivar board: how they are.
     @ivar metrics: C{None} where they are not kept.
-    @ivar outages: what makes the radio of a simulated camera fall silent, by name.
+    @ivar outages: what makes the radio of a simulated camera fall silent for so many seconds, by
+        name.
     """
 
     reactor: Any
@@ -39,7 +40,7 @@ class Context:
     access: Access
     board: StatusBoard
     metrics: Metrics | None = None
-    outages: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    outages: Mapping[str, Callable[[float], None]] = field(default_factory=dict)
 
     async def open_library(self) -> Library:
         """

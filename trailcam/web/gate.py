@@ -9,9 +9,10 @@ one of our own pages, which know the session's secret word.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from urllib.parse import quote, urlsplit
 
 from trailcam.web.access import SESSION_SECONDS, Access
@@ -28,7 +29,7 @@ _POLICY = (
     "base-uri 'none'; frame-ancestors {frames}"
 )
 #: What proxies add for those who have passed through them.
-_FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip", "via")
+_FORWARDED = ("x-forwarded-for", "x-forwarded-host", "forwarded", "x-real-ip", "via")
 
 
 class Gate:
@@ -47,7 +48,7 @@ class Gate:
         @return: the request, with who it is.
         @raise Refused: when it may not.
         """
-        trusted = peer(asked) in self._settings.trusted_proxies
+        trusted = self.trusts(asked)
         locked = self._access.has_password  # once: the command line may change it any time
         if not locked and not trusted:
             self._check_host(asked)
@@ -61,9 +62,13 @@ class Gate:
                 "log in first, or send a token: trailcam token add NAME makes one",
                 {"WWW-Authenticate": 'Bearer realm="trailcam"'},
             )
-        if route.method != "GET" and not route.checks_itself and asked.machine is None:
+        if route.method != "GET" and not _is_bearer(asked):
             self.check_origin(asked)
         return asked
+
+    def trusts(self, asked: Asked) -> bool:
+        """Whether it comes from a proxy that has asked for a password itself."""
+        return peer(asked) in self._settings.trusted_proxies
 
     def check_origin(self, asked: Asked) -> None:
         """
@@ -76,13 +81,13 @@ class Gate:
         if session is None or not self._access.check_csrf(session, given):
             raise Refused(
                 403,
-                "this page is too old: load it again. (A program needs a token: "
-                "trailcam token add NAME)",
+                "this page is too old, or your browser keeps no cookies: load it again. (A program "
+                "needs a token: trailcam token add NAME)",
             )
 
     def to_login(self, asked: Asked) -> Answer:
         """Where a person goes who is not known."""
-        where = asked.path.lstrip("/")
+        where = quote(asked.path.lstrip("/"))
         query = asked.raw.uri.partition(b"?")[2].decode("ascii", "replace")
         back = quote(f"{where}?{query}" if query else where, safe="")
         return redirect(asked, f"login?next={back}" if back else "login")
@@ -100,6 +105,7 @@ class Gate:
             "Referrer-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
             "Cache-Control": "no-store",
+            "Server": "trailcam",
             **({} if frames else {"X-Frame-Options": "DENY"}),
             **(self.set_cookie(asked, asked.cookie) if asked.cookie else {}),
             **answer.headers,
@@ -123,15 +129,8 @@ class Gate:
         return {"Set-Cookie": line}
 
     def _recognise(self, asked: Asked) -> Asked:
-        scheme, _, token = (asked.header("authorization") or "").partition(" ")
-        if scheme.lower() == "bearer":
-            machine = self._access.token(token.strip())
-            if machine is None:
-                raise Refused(
-                    401,
-                    "this token is not known here: trailcam token list",
-                    {"WWW-Authenticate": 'Bearer realm="trailcam", error="invalid_token"'},
-                )
+        machine = self._machine(asked)
+        if machine is not None:
             return replace(asked, machine=machine)
         given, new = self.cookie(asked), None
         session = self._access.session(given)
@@ -142,6 +141,24 @@ class Gate:
             return asked
         csrf = self._access.csrf(session)
         return replace(asked, session=session, csrf=csrf, cookie=new)
+
+    def _machine(self, asked: Asked) -> str | None:
+        """The name of the token that came along."""
+        scheme, _, token = (asked.header("authorization") or "").partition(" ")
+        if scheme.lower() == "basic":
+            # A program that knows nothing else has it as a password, with any name. What is no
+            # token of ours may be for a proxy, which has seen to it.
+            return self._access.token(_basic_password(token))
+        if scheme.lower() != "bearer":
+            return None
+        machine = self._access.token(token.strip())
+        if machine is None:
+            raise Refused(
+                401,
+                "this token is not known here: trailcam token list",
+                {"WWW-Authenticate": 'Bearer realm="trailcam", error="invalid_token"'},
+            )
+        return machine
 
     def _check_host(self, asked: Asked) -> None:
         """Nobody may come from elsewhere, through a proxy, or by a name that is not loopback's."""
@@ -161,12 +178,34 @@ class Gate:
 
 def peer(asked: Asked) -> str:
     """The address that a request came from; empty for a socket that is a file."""
-    return getattr(asked.raw.getClientAddress(), "host", None) or ""
+    host = getattr(asked.raw.getClientAddress(), "host", None) or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(address)
 
 
 def _is_https(asked: Asked) -> bool:
     """Whether the browser talks TLS, with us or with a proxy."""
-    return bool(asked.raw.isSecure()) or asked.header("x-forwarded-proto") == "https"
+    forwarded = (asked.header("x-forwarded-proto") or "").partition(",")[0].strip().lower()
+    return bool(asked.raw.isSecure()) or forwarded == "https"
+
+
+def _is_bearer(asked: Asked) -> bool:
+    """Whether a program sent its token in a way that a browser never does by itself."""
+    scheme = (asked.header("authorization") or "").partition(" ")[0]
+    return asked.machine is not None and scheme.lower() == "bearer"
+
+
+def _basic_password(credentials: str) -> str:
+    try:
+        text = base64.b64decode(credentials.strip(), validate=True).decode()
+    except ValueError:
+        return ""
+    return text.partition(":")[2]
 
 
 def _is_loopback(host: str) -> bool:

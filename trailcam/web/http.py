@@ -111,9 +111,9 @@ class Asked:
         return not is_api and "text/html" in (self.header("accept") or "")
 
     def header(self, name: str) -> str | None:
-        """The value of a header."""
-        value: str | None = self.raw.getHeader(name)
-        return value
+        """The value of a header, the last where it is there more than once."""
+        values: list[bytes] | None = self.raw.requestHeaders.getRawHeaders(name.encode())
+        return values[-1].decode("utf-8", "replace") if values else None
 
     def query(self, name: str) -> str | None:
         """
@@ -125,6 +125,19 @@ class Asked:
         if len(found) > 1:
             raise WrongRequest(f"{name} is there more than once: give it once")
         return found[0] if found and found[0] else None
+
+    def check_names(self, *names: str) -> None:
+        """
+        Whether all parameters of the URL are some of these: what is misspelt would otherwise
+        find everything.
+
+        @raise WrongRequest: when one is another.
+        """
+        for name in _arguments(self.raw.uri):
+            if name and name not in names:
+                raise WrongRequest(
+                    f"there is no parameter {name[:40]!r} here: take some of {', '.join(names)}"
+                )
 
     def choice(self, name: str, *choices: str) -> str | None:
         """

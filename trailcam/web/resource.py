@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.protocols.policies import WrappingFactory
@@ -20,6 +19,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from trailcam.errors import (
     CameraBusy,
     CameraLost,
+    ConfigError,
     DamagedTransfer,
     LibraryError,
     LoginRefused,
@@ -48,12 +48,13 @@ _STATUS: tuple[tuple[type[TrailcamError], int], ...] = (
     (UnknownMedium, 404),
     (WrongRequest, 400),
     (CameraBusy, 409),
+    (ConfigError, 409),
     (NoCameraAnswered, 503),
     (CameraLost, 503),
     (LoginRefused, 503),
     (RadioError, 503),
     (DamagedTransfer, 503),
-    (LibraryError, 507),
+    (LibraryError, 503),
 )
 
 
@@ -76,29 +77,40 @@ class WebResource(Resource):
         """What twisted.web calls."""
         working = Deferred.fromCoroutine(self._serve(request))
         request.notifyFinish().addErrback(lambda _: working.cancel())
-        working.addErrback(self._faulty)
+        working.addErrback(self._faulty, request)
         return NOT_DONE_YET
 
     async def _serve(self, request: Any) -> None:
-        asked = Asked(request, self._path(request))
+        path = self._path(request)
+        if not path:
+            self._send(Asked(request, "/"), _with_slash(request))
+            return
+        asked = Asked(request, path)
         try:
             route, asked = self._routes.find(asked)
             asked = self._gate.admit(asked, route)
             _set_headers(request, self._gate.dress(asked, Answer()))
             answer = await route.handler(asked)
         except Exception as error:
+            if request.channel is None:  # nobody is there any more
+                if not isinstance(error, CancelledError):
+                    self._tell(error, asked)
+                return
             if request.startedWriting:
-                request.loseConnection()
                 self._tell(error, asked)
+                request.loseConnection()
                 return
             answer = self._explain(error, asked)
         if answer is not None:
             self._send(asked, self._gate.dress(asked, answer))
 
     def _path(self, request: Any) -> str:
-        path = "/" + unquote(b"/".join(request.postpath).decode("ascii", "replace"))
+        """From our root on; empty for our root without its slash, from where no link is right."""
+        # A slash that was quoted is none to browsers, and links count them.
+        names = [name.replace(b"/", b"%2F") for name in request.postpath]
+        path = "/" + b"/".join(names).decode("utf-8", "replace") if names else ""
         if self._prefix and (path + "/").startswith(self._prefix + "/"):
-            path = path.removeprefix(self._prefix) or "/"
+            path = path.removeprefix(self._prefix)
         return path
 
     def _send(self, asked: Asked, answer: Answer) -> None:
@@ -114,7 +126,7 @@ class WebResource(Resource):
     def _explain(self, error: Exception, asked: Asked) -> Answer:
         """The answer that tells what is wrong."""
         if isinstance(error, CancelledError):
-            raise error
+            error = Refused(503, "the station is being stopped: try again later")
         status = self._tell(error, asked)
         headers = error.headers if isinstance(error, Refused) else {}
         text = str(error) if isinstance(error, TrailcamError) else "a fault of ours: see the log"
@@ -136,13 +148,22 @@ class WebResource(Resource):
         for kind, status in _STATUS:
             if isinstance(error, kind):
                 return status
-        if not isinstance(error, TrailcamError):
-            self.log.failure("a fault of ours, at {path}", Failure(error), path=asked.path)
+        if isinstance(error, TrailcamError):
+            return 503
+        self.log.failure("a fault of ours, at {path}", Failure(error), path=asked.path)
         return 500
 
-    def _faulty(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):
-            self.log.failure("a fault of ours", failure)
+    def _faulty(self, failure: Failure, request: Any) -> None:
+        self.log.failure("a fault of ours", failure)
+        if request.channel is not None:  # else who asked would wait for ever
+            request.loseConnection()
+
+
+def _with_slash(request: Any) -> Answer:
+    """Look again, with the slash that is missing."""
+    path, mark, query = request.uri.partition(b"?")
+    where = b"./" + path.rpartition(b"/")[2] + b"/" + mark + query
+    return Answer(status=308, headers={"Location": where.decode("ascii", "replace")})
 
 
 def _set_headers(request: Any, answer: Answer) -> None:
@@ -150,27 +171,36 @@ def _set_headers(request: Any, answer: Answer) -> None:
         request.setHeader(name, value)
 
 
+_TOO_LONG = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
 class _Request(Request):
     """A request whose body cannot fill the disk."""
 
     _taken = 0
+    _refused = False
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(None if length is None else min(length, LONGEST_BODY))
         if length is not None and length > LONGEST_BODY:
-            self._too_long()
+            self._refuse()
 
     def handleContentChunk(self, data: bytes) -> None:
         self._taken += len(data)
         if self._taken > LONGEST_BODY:
-            self._too_long()
+            self._refuse()
         else:
             super().handleContentChunk(data)
 
-    def _too_long(self) -> None:
-        text = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-        self.channel.write(text)
-        self.channel.loseConnection()
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        if not self._refused:  # else what came with it may be all there
+            super().requestReceived(command, path, version)
+
+    def _refuse(self) -> None:
+        if not self._refused:
+            self._refused = True
+            self.channel.write(_TOO_LONG)
+            self.channel.loseConnection()
 
 
 class WebSite(Site):

@@ -27,14 +27,12 @@ class Route:
     @ivar method: C{GET}, C{POST}, …
     @ivar pattern: the path, like C{/media/{id:id}}; kinds are C{id}, C{name} and C{file}.
     @ivar public: whether it is for everybody, also without a password.
-    @ivar checks_itself: whether the handler sees to it that nobody is led to it by another site.
     """
 
     method: str
     pattern: str
     handler: Handler
     public: bool = False
-    checks_itself: bool = False
 
 
 class Routes:

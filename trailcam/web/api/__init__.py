@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trailcam.web.api.cameras import camera_routes
+from trailcam.web.api.events import event_routes
 from trailcam.web.api.live import live_routes
 from trailcam.web.api.media import media_routes
 from trailcam.web.api.station import station_routes
@@ -17,6 +18,7 @@ def api_routes(context: Context) -> list[Route]:
     return [
         *media_routes(context),
         *camera_routes(context),
+        *event_routes(context),
         *live_routes(context),
         *station_routes(context),
     ]

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from trailcam._version import __version__
 from trailcam.errors import LibraryError
-from trailcam.library import Filter
+from trailcam.extras import missing
 from trailcam.web.api.values import Json, time_json
 from trailcam.web.context import Context
 from trailcam.web.http import JSON, Answer, Asked, Refused, json_answer
@@ -42,15 +42,11 @@ class _Station:
         """How it is."""
         library = await self._context.open_library()
         cameras = await library.cameras()
-        days = await library.days(Filter(removed=True))
         disk = await self._worker.call(_disk, str(library.path))
         return json_answer({
             "version": __version__,
             "time": time_json(datetime.now(UTC)),
-            "library": {
-                "media": sum(camera.count for camera in cameras),
-                "removed": sum(count for _, count in days),
-            },
+            "library": {"media": sum(camera.count for camera in cameras)},
             "disk": disk,
             "cameras": sorted(self._context.cameras),
             "access": {"password": self._context.access.has_password},
@@ -63,9 +59,8 @@ class _Station:
     async def metrics(self, asked: Asked) -> Answer:
         """For Prometheus."""
         if self._context.metrics is None:
-            raise Refused(
-                404, 'there are no metrics: install them with pip install "trailcam[metrics]"'
-            )
+            how = missing("metrics") or "restart the station"
+            raise Refused(404, f"there are no metrics here: {how}")
         from prometheus_client import CONTENT_TYPE_LATEST
 
         return Answer(self._context.metrics.text(), 200, CONTENT_TYPE_LATEST)

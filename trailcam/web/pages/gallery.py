@@ -8,9 +8,10 @@ from datetime import date
 from itertools import groupby
 
 from trailcam.library import Filter, Library, Medium
+from trailcam.web.api.filters import wanted as read_filter
 from trailcam.web.context import Context
 from trailcam.web.http import Answer, Asked
-from trailcam.web.pages.wanted import query_of, read_filter
+from trailcam.web.pages.wanted import query_of
 from trailcam.web.routes import Route
 from trailcam.web.templating import page
 
@@ -38,8 +39,8 @@ def gallery_routes(context: Context) -> list[Route]:
     """The paths."""
 
     async def gallery(asked: Asked) -> Answer:
-        wanted, before = read_filter(asked), asked.query("before")
         library = await context.open_library()
+        wanted, before = await read_filter(asked, library), asked.query("before")
         found = await library.browse(wanted, before, PAGE)
         trash = await library.browse(Filter(removed=True), limit=1)
         return page(

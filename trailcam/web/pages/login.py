@@ -34,7 +34,7 @@ class _Login:
         """The form; whoever is logged in already goes on."""
         known = asked.session is not None and not asked.session.guest
         where = _local(asked.query("next") or "")
-        if known or not self._access.has_password:
+        if known or not self._access.has_password or self._gate.trusts(asked):
             return redirect(asked, where)
         return self._form(asked, where)
 
@@ -67,6 +67,8 @@ def _local(where: str) -> str:
     except ValueError:
         return ""
     foreign = parts.scheme or parts.netloc or where.startswith(("/", "\\")) or "\\" in where
-    if foreign or ".." in where or not where.isprintable() or where.startswith("login"):
+    if foreign or ".." in where or not where.isascii() or not where.isprintable():
+        return ""
+    if parts.path in ("login", "logout"):
         return ""
     return where

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from trailcam.errors import UnknownMedium
 from trailcam.library import Filter
+from trailcam.web.api.filters import wanted as read_filter
 from trailcam.web.context import Context, medium_id
 from trailcam.web.http import Answer, Asked
-from trailcam.web.pages.wanted import query_of, read_filter
+from trailcam.web.pages.wanted import query_of
 from trailcam.web.routes import Route
 from trailcam.web.templating import page
 
@@ -28,8 +29,9 @@ class _Pages:
 
     async def medium(self, asked: Asked) -> Answer:
         """A picture as a page."""
-        wanted, number = read_filter(asked), medium_id(asked)
+        number = medium_id(asked)
         library = await self._context.open_library()
+        wanted = await read_filter(asked, library)
         medium = await library.medium(number)
         if medium is None:
             raise UnknownMedium(

@@ -26,7 +26,7 @@ def moment(when: datetime) -> str:
 @add_filter
 def until(removed: datetime) -> str:
     """Until when that can be had back which was deleted at home."""
-    return moment(removed + UNDO)
+    return f"{moment(removed + UNDO)}"
 
 
 @add_filter

@@ -1,0 +1,169 @@
+// The gallery without end: older pictures come while one scrolls.
+
+import { Viewer } from "./viewer.js";
+
+const days = document.getElementById("days");
+const told = document.getElementById("told");
+
+/** A page of ours; fails with words for a person. */
+export async function fetchPage(url) {
+  let answer;
+  try {
+    answer = await fetch(url, { headers: { Accept: "text/html" } });
+  } catch {
+    throw new Error("the station does not answer: is it running, and are you on its network?");
+  }
+  if (answer.redirected) location.reload(); // to log in
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const name of ["href", "src", "poster"]) { // they are relative to that page
+    for (const element of page.querySelectorAll(`[${name}]:not(use)`)) {
+      element.setAttribute(name, new URL(element.getAttribute(name), answer.url));
+    }
+  }
+  if (!answer.ok) {
+    throw new Error(page.querySelector("[role=alert]")?.textContent || answer.statusText);
+  }
+  return page;
+}
+
+/** Put the days of a page behind ours; a day that goes on is one. */
+function append(page) {
+  let count = 0;
+  for (const day of page.querySelectorAll("#days > .day")) {
+    count += day.querySelectorAll(".tile").length;
+    const last = days.lastElementChild;
+    if (last?.dataset.day === day.dataset.day) {
+      last.querySelector(".grid").append(...day.querySelectorAll(".tile"));
+    } else {
+      days.append(day);
+    }
+  }
+  return count;
+}
+
+let loading = null;
+
+/** Load one page more; tells whether there was one. */
+function more() {
+  loading ??= load().finally(() => { loading = null; });
+  return loading;
+}
+
+async function load() {
+  const nav = document.querySelector(".more");
+  const link = nav?.querySelector("a");
+  if (!link) return false;
+  const alert = nav.querySelector(".alert");
+  alert?.remove();
+  link.ariaBusy = "true";
+  try {
+    const page = await fetchPage(link.href);
+    if (alert) mend();
+    link.textContent = "Older pictures";
+    const count = append(page);
+    const next = page.querySelector(".more a");
+    if (next) link.href = next.href;
+    else nav.remove();
+    told.textContent = `${count} more pictures`;
+    return count > 0;
+  } catch (error) {
+    const line = document.createElement("p");
+    line.className = "alert bad";
+    line.role = "alert";
+    line.textContent = `No more pictures for now: ${error.message}`;
+    nav.prepend(line);
+    link.textContent = "Try again";
+    return false;
+  } finally {
+    link.ariaBusy = "false";
+  }
+}
+
+const nav = document.querySelector(".more");
+if (nav) {
+  const near = new IntersectionObserver(async ([entry]) => {
+    if (!entry.isIntersecting || nav.querySelector(".alert")) return;
+    if (await more()) { // look again: the next may be near, too
+      near.unobserve(nav);
+      near.observe(nav);
+    }
+  }, { rootMargin: "1500px" });
+  near.observe(nav);
+  nav.addEventListener("click", async (event) => {
+    if (!event.target.closest("a") || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    if (await more()) {
+      near.unobserve(nav);
+      near.observe(nav);
+    }
+  });
+}
+
+// Thumbnails that cannot be had; some may have failed before we came.
+function broken(image) {
+  image.parentElement.classList.add("broken");
+}
+
+/** The station is there again: what could not be had may be now. */
+function mend() {
+  for (const image of days.querySelectorAll(".broken img")) {
+    image.parentElement.classList.remove("broken");
+    image.src = image.src;
+  }
+}
+days.addEventListener("error", ({ target }) => target.matches(".tile img") && broken(target), true);
+for (const image of days.querySelectorAll(".tile img")) {
+  if (image.complete && image.src && !image.naturalWidth) broken(image);
+}
+
+// What is chosen counts at once.
+const filters = document.querySelector(".filters");
+let chosen;
+filters?.addEventListener("change", (event) => {
+  // The year 2 is a year that is being typed.
+  if (!event.target.name || !event.target.checkValidity()) return;
+  clearTimeout(chosen);
+  chosen = setTimeout(submit, event.target.type === "date" ? 700 : 0);
+});
+
+function submit() {
+  const empty = [...filters.elements].filter((field) => field.name && !field.value);
+  for (const field of empty) field.disabled = true;
+  filters.requestSubmit();
+  for (const field of empty) field.disabled = false;
+}
+
+// Hears first what was done to a picture, while its neighbours are still known.
+new Viewer(document.getElementById("viewer"), { days, more, fetchPage });
+
+// What was done to a picture shows.
+const removed = new Map();
+document.addEventListener("medium", ({ detail }) => {
+  const tile = document.getElementById(`m${detail.id}`) || removed.get(detail.id)?.tile;
+  if (!tile) return;
+  if (detail.favourite !== undefined) tile.classList.toggle("loved", detail.favourite);
+  if (detail.note !== undefined) tile.classList.toggle("noted", detail.note !== "");
+  if (detail.removed === true) take(detail.id, tile);
+  if (detail.removed === false) putBack(detail.id);
+});
+
+function take(id, tile) {
+  const day = tile.closest(".day");
+  removed.set(id, { tile, day, next: tile.nextElementSibling });
+  tile.remove();
+  count(day, -1);
+}
+
+function putBack(id) {
+  const { tile, day, next } = removed.get(id);
+  removed.delete(id);
+  const grid = day.querySelector(".grid");
+  grid.insertBefore(tile, next?.parentElement === grid ? next : null);
+  count(day, 1);
+}
+
+function count(day, more) {
+  const number = day.querySelector("small");
+  if (number) number.textContent = Number(number.textContent) + more;
+  day.hidden = !day.querySelector(".tile");
+}
