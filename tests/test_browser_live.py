@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,15 +116,20 @@ class WatchTests(BrowserCase):
     def test_after_a_visit(self) -> None:
         """While a visit is going on it says so, and begins by itself when that is over."""
         self.expect_complaint("status of 409")
-        station = self.station(videos=1)
-        station.simulators["garden"].err_line("opened a session")
-        page = self.open(station.url + "cameras/garden/live")
+        station = self.station()
+        station.visited("garden")
+        page = self.open(station.url)
+        simulator = station.simulators["garden"]
+        simulator.send(signal.SIGSTOP)
+        station.send(signal.SIGUSR1)  # visit it, which now takes as long as we like
+        station.out_line("looking for garden", times=2)
+        page.goto(station.url + "cameras/garden/live")
         state(page, "busy")
         self.assertIn("A visit is going on", page.inner_text("#status"))
         self.look(page, "live_busy")
+        simulator.send(signal.SIGCONT)
         state(page, "playing")
-        station.visited("garden")
-        self.shared(station, 2)
+        station.visited("garden", 2)
 
     def test_without_javascript(self) -> None:
         """There is a picture of now, and a way to the next one."""

@@ -37,6 +37,8 @@ from trailcam.worker import ThreadWorker
 
 if TYPE_CHECKING:
     from trailcam.metrics import Metrics
+    from trailcam.web.context import Context
+    from trailcam.web.resource import WebResource
     from trailcam.web.service import WebService
 
 __all__ = [
@@ -170,12 +172,14 @@ class Station(MultiService):
         visits = {str(camera.name): camera.visit_now for camera in self.cameras}
         self.notifier = Notifier(reactor, config, visits, self._recall)
         self.listeners.add(self.notifier)
-        metrics = self._metrics()
-        if metrics is not None and config.metrics_file is not None:
+        self._reactor = reactor
+        self._metrics = self._count()
+        if self._metrics is not None and config.metrics_file is not None:
             from trailcam.metrics import MetricsFile
 
-            self.listeners.add(MetricsFile(metrics, config.metrics_file, ThreadWorker(reactor)))
-        self.web = self._web(reactor, metrics) if "web" in config.extras else None
+            writer = ThreadWorker(reactor)
+            self.listeners.add(MetricsFile(self._metrics, config.metrics_file, writer))
+        self.web = self._show() if "web" in config.extras else None
 
     @property
     def cameras(self) -> list[CameraService]:
@@ -193,6 +197,15 @@ class Station(MultiService):
                 self.log.warn("{name} is not a camera of this service: restart it when tap.conf "
                               "has changed", name=name)  # fmt: skip
 
+    def resource(self) -> WebResource:
+        """
+        All pages and the HTTP API, for a site of your own: put it where you like. Needs the extra
+        C{web}; whoever reaches your site can see it, unless there is a password.
+        """
+        from trailcam.web.service import web_resource
+
+        return web_resource(self._context())
+
     def startService(self) -> None:
         """Start them all; what happens at once is told too."""
         self.notifier.startService()
@@ -204,7 +217,7 @@ class Station(MultiService):
         stopping.addBoth(lambda _: self.notifier.stopService())
         return stopping.addBoth(lambda _: self.radios.close())
 
-    def _metrics(self) -> Metrics | None:
+    def _count(self) -> Metrics | None:
         """What is counted, where somebody wants to know and it can be told."""
         shown = "web" in self.config.extras and not missing("metrics")
         if self.config.metrics_file is None and not shown:
@@ -224,27 +237,31 @@ class Station(MultiService):
         self.listeners.add(metrics)
         return metrics
 
-    def _web(self, reactor: Any, metrics: Metrics | None) -> WebService:
+    def _show(self) -> WebService:
         """Show it to browsers."""
+        from trailcam.web.service import WebService
+
+        web = WebService(self._context())
+        web.setServiceParent(self)
+        return web
+
+    def _context(self) -> Context:
+        """This station, as its pages need it."""
         from trailcam.web.access import Access
         from trailcam.web.context import Context
-        from trailcam.web.service import WebService
 
         board = StatusBoard()
         self.listeners.add(board)
-        context = Context(
-            reactor,
-            WebSettings.of(self.config.extras["web"]),
+        return Context(
+            self._reactor,
+            WebSettings.of(self.config.extras.get("web", {})),
             self.library,
             {str(service.name): service for service in self.cameras},
-            Access(folder(self.config.state), ThreadWorker(reactor)),
+            Access(folder(self.config.state), ThreadWorker(self._reactor)),
             board,
-            metrics,
+            self._metrics,
             self._outages,
         )
-        web = WebService(context)
-        web.setServiceParent(self)
-        return web
 
     def _recall(self, name: str) -> Deferred[tuple[list[Visit], StoredFile | None]]:
         """What is known of a camera from before: its visits, and its last picture."""

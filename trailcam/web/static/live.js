@@ -14,6 +14,8 @@ const WELL = 30_000;
 /** After so long without a picture a person is told; later the station is asked anew. */
 const SILENT = 6_000;
 const LOST = 25_000;
+/** So much longer when the station has said that it waits for the camera. */
+const PATIENT = 90_000;
 
 const PHASES = {
   waking: "Waking the camera over Bluetooth…",
@@ -84,6 +86,7 @@ async function start() {
     pictured = null;
     try {
       await watch(signal);
+      if (!signal.aborted) show("starting", "Calling the camera…");
       await sleep(500, signal);
     } catch (error) {
       if (signal.aborted) return;
@@ -151,7 +154,7 @@ function seen(signal) {
 
 /** There is none for the time being: the station says so, and goes on by itself. */
 function wait(text) {
-  heard = Infinity;
+  heard = performance.now() + PATIENT;
   show("waiting", text);
 }
 

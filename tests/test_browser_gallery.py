@@ -1,0 +1,213 @@
+"""The gallery in a browser: with thumbs, with keys, with scripts and without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from twisted.internet.task import Clock
+
+from tests.browser import BrowserCase, Page, Station
+from tests.webstation import picture
+from trailcam.commands import MediaFile
+from trailcam.library import Library, Source
+
+#: The camera's clock at the newest picture, as if it were UTC.
+NEWEST = int(datetime(2026, 5, 18, 21, tzinfo=UTC).timestamp())
+
+
+def _shot(number: int, age: int) -> tuple[MediaFile, bytes]:
+    """A photo, so many hours older than the newest; they differ."""
+    file = MediaFile(0, 100, number, 0, number, NEWEST - age * 3600)
+    return file, picture(number % 250) + bytes([number % 251])
+
+
+class GalleryTests(BrowserCase):
+    """A person looks at pictures."""
+
+    def gallery(self, count: int) -> Station:
+        """A station with so many pictures, one each hour; picture C{count} is the newest."""
+        library = Library(self.library, Clock(), inline=True)
+        self.now(library.open())
+        source = Source("C60000000009", "wood", UTC)
+        for number in range(1, count + 1):
+            file, data = _shot(number, count - number)
+            part = self.now(library.part_path(source, file))
+            part.write_bytes(data)
+            self.now(library.commit(source, file, part, len(data), sha256(data).hexdigest()))
+        self.now(library.close())
+        return self.station(settings="interval = 0")
+
+    def now(self, done: Any) -> Any:
+        """What a C{Deferred} has come to, that waits for nothing."""
+        return self.successResultOf(done)
+
+    def tiles(self, page: Page) -> list[int]:
+        """The ids of all pictures in the grid."""
+        ids = page.eval_on_selector_all("#days .tile", "tiles => tiles.map(tile => tile.id)")
+        return [int(id[1:]) for id in ids]
+
+    def shows(self, page: Page, id: int) -> None:
+        """Wait until the viewer shows a picture, the large one."""
+        page.wait_for_selector(f'.stage img[src*="media/{id}/file"]')
+        self.assertTrue(page.url.endswith(f"#m{id}"), page.url)
+
+    def swipe(self, page: Page, x: int, y: int) -> None:
+        """With a thumb, from the middle of the screen."""
+        devtools = page.context.new_cdp_session(page)
+        for kind, points in self.touches(x, y):
+            devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    @staticmethod
+    def touches(x: int, y: int) -> Iterator[tuple[str, list[dict[str, int]]]]:
+        """What a thumb does."""
+        yield "touchStart", [{"x": 195, "y": 420}]
+        for part in range(1, 6):
+            yield "touchMove", [{"x": 195 + x * part // 5, "y": 420 + y * part // 5}]
+        yield "touchEnd", []
+
+    def test_scrolling(self) -> None:
+        """Older pictures come while one scrolls: each once, in order, a day in one piece."""
+        page = self.open(self.gallery(200).url)
+        self.assertEqual(len(self.tiles(page)) % 60, 0)
+        while page.locator(".more").count():
+            page.mouse.wheel(0, 4000)
+            page.wait_for_timeout(50)
+        self.assertEqual(self.tiles(page), list(range(200, 0, -1)))
+        days = page.eval_on_selector_all(".day", "days => days.map(day => day.dataset.day)")
+        self.assertEqual(len(days), len(set(days)))
+        for day in page.query_selector_all(".day"):
+            count = day.query_selector("small")
+            assert count is not None
+            self.assertEqual(int(count.inner_text()), len(day.query_selector_all(".tile")))
+        self.look(page, "gallery-end")
+
+    def test_keys(self) -> None:
+        """Arrows turn, f marks, Delete deletes, what was deleted can be had back, Back closes."""
+        station = self.gallery(70)
+        page = self.open(station.url)
+        page.click("#m69")
+        self.shows(page, 69)
+        page.keyboard.press("ArrowRight")
+        self.shows(page, 68)
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowLeft")
+        self.shows(page, 70)
+        self.assertTrue(page.locator("[data-do=newer]").is_hidden())
+        page.keyboard.press("f")
+        page.wait_for_selector("#m70.loved", state="attached")
+        page.keyboard.press("i")
+        page.fill(".side textarea", "a fox <b>")
+        page.click(".side form button")
+        page.wait_for_selector("#m70.noted", state="attached")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#viewer", state="hidden")
+        page.wait_for_url(station.url)
+        page.click("#m69")
+        self.shows(page, 69)
+        page.keyboard.press("Delete")
+        self.shows(page, 68)
+        self.assertNotIn(69, self.tiles(page))
+        self.assertFalse(list(self.library.glob("*/*/*_100-0069-*")))
+        page.click(".toast button")
+        self.shows(page, 69)
+        self.assertEqual(self.tiles(page)[:3], [70, 69, 68])
+        self.assertTrue(list(self.library.glob("*/*/*_100-0069-*")))
+        page.keyboard.press("ArrowLeft")  # without the button that was pressed
+        self.shows(page, 70)
+        page.go_back()
+        page.wait_for_selector("#viewer", state="hidden")
+        page.reload()
+        self.assertEqual(page.locator(".tile.loved.noted").get_attribute("id"), "m70")
+
+    def test_beyond(self) -> None:
+        """One leafs on past what is loaded; a reload, also far from the grid, shows the same."""
+        page = self.open(self.gallery(200).url + "#m12")
+        self.shows(page, 12)
+        self.assertNotIn(12, self.tiles(page))
+        page.keyboard.press("ArrowRight")
+        self.shows(page, 11)
+        page.keyboard.press("ArrowLeft")
+        self.shows(page, 12)
+        page.keyboard.press("ArrowLeft")
+        self.shows(page, 13)
+        page.goto(page.url.partition("#")[0] + "?kind=photo")
+        page.click("#m200")
+        for id in range(199, 138, -1):  # the first page ends at 141
+            page.keyboard.press("ArrowRight")
+            page.wait_for_url(f"**#m{id}")
+        self.shows(page, 139)
+
+    def test_thumbs(self) -> None:
+        """On a phone one swipes: sideways to turn, down to close; nothing is wider than it."""
+        page = self.open(self.gallery(8).url, phone=True)
+        wide = "document.documentElement.scrollWidth"
+        self.assertEqual(page.evaluate(wide), 390)
+        self.look(page, "gallery-phone")
+        page.tap("#m7")
+        self.shows(page, 7)
+        self.swipe(page, -150, 10)
+        self.shows(page, 6)
+        self.swipe(page, 150, 10)
+        self.shows(page, 7)
+        self.swipe(page, 10, 200)
+        page.wait_for_selector("#viewer", state="hidden")
+        page.wait_for_url(lambda url: "#" not in url)
+        self.assertTrue(page.locator("[name=from]").is_hidden())
+        page.check(".dates input", force=True)
+        page.fill("input[name=from]", "2026-05-18")
+        page.wait_for_url(re.compile("from=2026-05-18$"))
+        self.assertEqual(page.evaluate(wide), 390)
+
+    def test_without_scripts(self) -> None:
+        """Looking, choosing and leafing need none; what does need them is not offered."""
+        page = self.open(self.gallery(70).url, javascript=False)
+        page.check("[title='Favourites only'] input", force=True)
+        page.click("noscript button, .choices button")
+        self.assertIn("favourite=true", page.url)
+        page.click("text=Show all pictures")
+        page.click("text=Older pictures")
+        self.assertEqual(self.tiles(page), list(range(10, 0, -1)))
+        page.click("#m10")
+        self.assertIn("/media/10", page.url)
+        page.click("text=Newer")
+        self.assertIn("/media/11", page.url)
+        self.assertEqual(page.locator("button:visible").count(), 0)
+        self.assertTrue(page.evaluate("document.querySelector('.picture').naturalWidth > 0"))
+
+    def test_trouble(self) -> None:
+        """A station that is gone while one looks is told of, and a press tries again."""
+        self.expect_complaint("Failed to load resource|ERR_")
+        page = self.open(self.gallery(130).url)
+        page.context.set_offline(True)
+        page.click("text=Older pictures")
+        page.wait_for_selector(".more [role=alert]")
+        self.assertIn("the station does not answer", page.inner_text(".more"))
+        page.context.set_offline(False)
+        page.click("text=Try again")
+        page.click("text=Older pictures")
+        page.wait_for_selector(".more", state="detached")
+        self.assertEqual(len(self.tiles(page)), 130)
+        page.wait_for_selector(".broken", state="detached")
+
+    def test_trash(self) -> None:
+        """On its own page a picture is deleted, and had back from the trash."""
+        station = self.gallery(3)
+        page = self.open(station.url + "media/2", dark=True)
+        page.keyboard.press("ArrowRight")
+        page.wait_for_url("**/media/1")
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_url("**/media/2")
+        page.click("text=Delete")
+        page.click("text=Have it back")
+        page.click("text=Delete")
+        page.wait_for_selector("text=It can be had back until")
+        page.click("text=Deleted pictures")
+        self.look(page, "trash")
+        page.click("text=Have it back")
+        page.wait_for_selector("li[data-medium]", state="detached")
+        page.goto(station.url)
+        self.assertEqual(self.tiles(page), [3, 2, 1])
