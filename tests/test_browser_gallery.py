@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -25,10 +25,17 @@ def _shot(number: int, age: int) -> tuple[MediaFile, bytes]:
     return file, picture(number % 250) + bytes([number % 251])
 
 
+#: Wish for a visit, as the button does.
+VISIT = """async () => {
+    const { call } = await import(document.baseURI + "static/api.js");
+    await call("POST", "api/v1/cameras/garden/visit");
+}"""
+
+
 class GalleryTests(BrowserCase):
     """A person looks at pictures."""
 
-    def gallery(self, count: int) -> Station:
+    def gallery(self, count: int, settings: str = "interval = 0", photos: int = 0) -> Station:
         """A station with so many pictures, one each hour; picture C{count} is the newest."""
         library = Library(self.library, Clock(), inline=True)
         self.now(library.open())
@@ -39,7 +46,7 @@ class GalleryTests(BrowserCase):
             part.write_bytes(data)
             self.now(library.commit(source, file, part, len(data), sha256(data).hexdigest()))
         self.now(library.close())
-        return self.station(settings="interval = 0")
+        return self.station(settings=settings, photos=photos)
 
     def now(self, done: Any) -> Any:
         """What a C{Deferred} has come to, that waits for nothing."""
@@ -192,6 +199,27 @@ class GalleryTests(BrowserCase):
         page.wait_for_selector(".more", state="detached")
         self.assertEqual(len(self.tiles(page)), 130)
         page.wait_for_selector(".broken", state="detached")
+
+    def test_fresh(self) -> None:
+        """What comes home shows by itself; who has scrolled down is told, and not disturbed."""
+        station = self.station(photos=3)
+        page = self.open(station.url)
+        page.wait_for_selector(".tile >> nth=2")  # whether they were home before or not
+        self.assertEqual(page.evaluate("scrollY"), 0)
+
+    def test_fresh_further_down(self) -> None:
+        """Who has scrolled down is told of what comes home, and sees it when that is wished."""
+        now = datetime.now()
+        quiet = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=6):%H:%M}"
+        station = self.gallery(60, settings=f"quiet = {quiet}", photos=2)
+        page = self.open(station.url, phone=True)
+        first = self.tiles(page)[0]
+        page.evaluate("scrollTo(0, 2000)")
+        page.evaluate(VISIT)
+        page.get_by_role("button", name="2 new pictures").click()
+        page.wait_for_function(f"() => document.querySelector('.tile').id !== 'm{first}'")
+        self.assertEqual(page.evaluate("scrollY"), 0)
+        self.assertEqual(len(set(self.tiles(page)) - {first}), len(self.tiles(page)) - 1)
 
     def test_trash(self) -> None:
         """On its own page a picture is deleted, and had back from the trash."""

@@ -545,7 +545,7 @@ class StopTests(ServiceTestCase):
         self.assertEqual(self.radios.asked, ["wake", "join", "leave"])
         self.patch(cameraservice, "Radios", lambda reactor, state: self.radios)
         self.radios.asked.clear()
-        service = CameraService(self.network, replace(service._config, name="pond"), self.library,
+        service = CameraService(self.network, replace(service.config, name="pond"), self.library,
                                 worker=InlineWorker(), listener=self)  # fmt: skip
         service.visit_now()
         self.wait(4)

@@ -10,6 +10,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SkipTest, TestCase
 from twisted.web.resource import Resource
@@ -345,6 +346,24 @@ class WireTests(GateTestCase):
         await self.web.stopService()
         for talk in talks:
             await talk.over
+
+    async def test_too_many_from_one(self) -> None:
+        """One address, unless it is loopback's, does not get all connections."""
+        from trailcam.web.resource import MOST_FROM_ONE, Visitors
+
+        class Far:
+            def getPeer(self) -> IPv4Address:
+                return IPv4Address("TCP", "192.0.2.1", 1)
+
+        await self.serve()
+        visitors: Any = self.web._visitors
+        self.assertIsInstance(visitors, Visitors)
+        far = [Far() for _ in range(MOST_FROM_ONE)]
+        visitors.protocols.update(dict.fromkeys(far, 1))
+        self.addCleanup(lambda: [visitors.protocols.pop(each) for each in far])
+        self.assertIsNone(visitors.buildProtocol(IPv4Address("TCP", "192.0.2.1", 2)))
+        self.assertIsNotNone(visitors.buildProtocol(IPv4Address("TCP", "192.0.2.2", 2)))
+        self.assertEqual((await self.get("/healthz")).status, 200)
 
     async def test_cancelled(self) -> None:
         """What is cancelled inside is told; who is gone is told nothing, and it is no fault."""

@@ -33,7 +33,7 @@ class Garden:
 
     def __init__(self, camera: ScriptedCamera, **settings: Any) -> None:
         self.live = LiveHub(reactor, camera, worker=InlineWorker(), patience=0.2)
-        self._config = CameraConfig("garden", Target(name="garden"), **settings)
+        self.config = CameraConfig("garden", Target(name="garden"), **settings)
 
     @property
     def viewers(self) -> int:

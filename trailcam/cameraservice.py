@@ -86,6 +86,7 @@ class CameraService(Service):
     It can be added to any C{MultiService}; stopping it says CLOSE to the camera, and
     puts the radios back.
 
+    @ivar config: which camera, and when.
     @ivar camera: the client; its source port is remembered.
     @ivar last: the report of the last visit that succeeded; C{None} before.
     @ivar error: why the last visit failed; C{None} when it did not.
@@ -122,7 +123,7 @@ class CameraService(Service):
         """
         self.setName(config.name)
         self._reactor = reactor
-        self._config = config
+        self.config = config
         self._library = library
         self._worker = worker
         self._observer = observer or _Quiet()
@@ -225,7 +226,7 @@ class CameraService(Service):
             from trailcam.showing import Showing
 
             self._showing = Showing(
-                self._reactor, self.camera, self._config, self._radios,
+                self._reactor, self.camera, self.config, self._radios,
                 make_stay=self._make_stay, why_not=self._why_no_live_view, worker=self._worker,
             )  # fmt: skip
         return self._showing.hub
@@ -237,7 +238,7 @@ class CameraService(Service):
 
     def _make_stay(self) -> Stay:
         return Stay(
-            self._reactor, self.camera, self._config, self._radios, connected=self._connected,
+            self._reactor, self.camera, self.config, self._radios, connected=self._connected,
             tell=self._listener.happened, wall_clock=self._wall_clock,
         )  # fmt: skip
 
@@ -257,7 +258,7 @@ class CameraService(Service):
         visit = CameraVisit(
             self._reactor,
             self.camera,
-            self._config,
+            self.config,
             self._library.library,
             self._radios,
             self._observer,
@@ -287,7 +288,7 @@ class CameraService(Service):
                           why=str(error))  # fmt: skip
             return
         self._past = replace(self._past, battery=assess(visits).battery)
-        for what in news(visits, Limits(self._config.battery_low, self._config.card_low)):
+        for what in news(visits, Limits(self.config.battery_low, self.config.card_low)):
             self._listener.happened(what)
 
     def _visited(self, result: SyncReport | Failure) -> None:
@@ -311,10 +312,10 @@ class CameraService(Service):
     async def _recall(self) -> None:
         """When the last visit went well, in an earlier life; what did not is tried again."""
         await self._library.ready()
-        visits = await self._library.library.visits(self._config.name, SEEN)
+        visits = await self._library.library.visits(self.config.name, SEEN)
         well = next((visit for visit in visits if visit.outcome == "ok"), None)
         # A visit that somebody wanted may be over meanwhile.
-        if well is not None and self._config.repeats and self._past.ended is None:
+        if well is not None and self.config.repeats and self._past.ended is None:
             ago = (self._now() - well.ended).total_seconds()
             self._past = _Past(self._reactor.seconds() - ago, assess(visits).battery)
 
@@ -334,7 +335,7 @@ class CameraService(Service):
         if self._past.ended is not None:
             # As long ago as it is by a clock that nobody sets.
             last = now - timedelta(seconds=self._reactor.seconds() - self._past.ended)
-        self.due = self._config.schedule.next(now, last, self._past.battery)
+        self.due = self.config.schedule.next(now, last, self._past.battery)
         if self.due is None:
             return
         left = (self.due - now).total_seconds()

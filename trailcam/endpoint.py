@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from trailcam.errors import ConfigError
 
-__all__ = ["host_and_port", "is_local", "read_endpoint"]
+__all__ = ["host_and_port", "is_local", "is_loopback", "read_endpoint"]
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST_PORT = re.compile(
@@ -50,6 +50,11 @@ def is_local(endpoint: str) -> bool:
     if endpoint.startswith("unix:"):
         return True
     host, _ = host_and_port(endpoint) or ("", 0)
+    return is_loopback(host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether something is an address of this computer that no other can reach."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import quote, urlsplit
 
+from trailcam.endpoint import is_loopback
 from trailcam.web.access import SESSION_SECONDS, Access
 from trailcam.web.http import Answer, Asked, Refused, redirect
 from trailcam.web.routes import Route
@@ -129,6 +130,8 @@ class Gate:
         return {"Set-Cookie": line}
 
     def _recognise(self, asked: Asked) -> Asked:
+        # Who was known may be so no more: streams are looked at again and again.
+        asked = replace(asked, session=None, csrf="", machine=None)
         machine = self._machine(asked)
         if machine is not None:
             return replace(asked, machine=machine)
@@ -167,7 +170,8 @@ class Gate:
         except ValueError:
             raise Refused(400, "the Host header makes no sense") from None
         through_proxy = any(asked.header(name) for name in _FORWARDED)
-        if _is_loopback(host) and _is_loopback(peer(asked)) and not through_proxy:
+        from_here = is_loopback(peer(asked)) or not peer(asked)
+        if _is_our_name(host) and from_here and not through_proxy:
             return
         raise Refused(
             403,
@@ -208,10 +212,6 @@ def _basic_password(credentials: str) -> str:
     return text.partition(":")[2]
 
 
-def _is_loopback(host: str) -> bool:
-    if host in ("localhost", "") or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _is_our_name(host: str) -> bool:
+    """Whether a browser that was given this name can only mean its own computer."""
+    return host in ("localhost", "") or host.endswith(".localhost") or is_loopback(host)

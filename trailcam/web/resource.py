@@ -16,6 +16,7 @@ from twisted.web.http import RESPONSES
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
+from trailcam.endpoint import is_loopback
 from trailcam.errors import (
     CameraBusy,
     CameraLost,
@@ -42,6 +43,8 @@ LONGEST_BODY = 64 << 10
 
 #: So many connections at once, at most; a browser has six.
 MOST_CONNECTIONS = 120
+#: So many from one address that is not loopback's.
+MOST_FROM_ONE = 60
 
 #: What our errors are in HTTP; the first that fits.
 _STATUS: tuple[tuple[type[TrailcamError], int], ...] = (
@@ -235,7 +238,13 @@ class Visitors(WrappingFactory):
         self._left: list[Deferred[None]] = []
 
     def buildProtocol(self, addr: Any) -> Any:
-        return None if len(self.protocols) >= MOST_CONNECTIONS else super().buildProtocol(addr)
+        """Nobody, be they ever so slow, keeps all others out; a proxy brings many."""
+        host = getattr(addr, "host", None)
+        far = host is not None and not is_loopback(host)
+        same = sum(each.getPeer().host == host for each in self.protocols) if far else 0
+        if len(self.protocols) >= MOST_CONNECTIONS or same >= MOST_FROM_ONE:
+            return None
+        return super().buildProtocol(addr)
 
     def unregisterProtocol(self, p: Any) -> None:
         super().unregisterProtocol(p)

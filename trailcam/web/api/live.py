@@ -174,7 +174,7 @@ class _Live:
 
 def _sleeps(service: CameraService) -> bool:
     """Whether it has to be woken, or its network joined, to see anything."""
-    config = service._config
+    config = service.config
     return config.wake is not None or config.wifi is not None
 
 

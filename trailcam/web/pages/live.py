@@ -16,7 +16,7 @@ def live_page_routes(context: Context) -> list[Route]:
     async def live(asked: Asked) -> Answer:
         """The page; it is static/live.js that calls the camera, not loading the page."""
         service = context.camera(asked)
-        minutes = f"{service._config.live_limit / 60:g}"
+        minutes = f"{service.config.live_limit / 60:g}"
         return page(asked, "live.html", title=f"{service.name}, live", camera=service.name,
                     minutes=minutes)  # fmt: skip
 

@@ -1,5 +1,6 @@
 // The gallery without end: older pictures come while one scrolls.
 
+import { watch } from "./fresh.js";
 import { Viewer } from "./viewer.js";
 
 const days = document.getElementById("days");
@@ -131,6 +132,20 @@ function submit() {
   for (const field of empty) field.disabled = true;
   filters.requestSubmit();
   for (const field of empty) field.disabled = false;
+}
+
+// What comes home shows, unless older pictures were asked for.
+if (!new URL(location).searchParams.has("before")) watch(refresh);
+
+async function refresh() {
+  const page = await fetchPage(location.href.split("#")[0]);
+  const link = document.querySelector(".more a");
+  const next = page.querySelector(".more a");
+  // Where there was nothing before there is more to make than days.
+  if (!filters || !link !== !next) location.reload();
+  if (next) link.href = next.href;
+  days.replaceChildren(...page.getElementById("days").children);
+  told.textContent = "New pictures have come";
 }
 
 // Hears first what was done to a picture, while its neighbours are still known.
