@@ -35,7 +35,6 @@ from tests.processes import (
     ProcessTestCase,
     Simulator,
     eventually,
-    only_once,
 )
 from tests.test_web_passwords import cheap_line
 from trailcam.extras import missing
@@ -194,6 +193,8 @@ class BrowserCase(ProcessTestCase):
     @ivar complaints: what pages have complained of so far.
     """
 
+    kind = "browser"
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name, method in list(vars(cls).items()):
@@ -203,7 +204,6 @@ class BrowserCase(ProcessTestCase):
     def setUp(self) -> None:
         """Skip without a browser."""
         super().setUp()
-        only_once()
         _need_browser()
         self.complaints: list[str] = []
         self._expected: list[str] = []

@@ -206,14 +206,15 @@ def environment(home: Path) -> dict[str, str]:
     return kept | NO_BUS | {"HOME": str(home), "PYTHONPATH": path}
 
 
-def only_once() -> None:
+def only_once(kind: str = "long") -> None:
     """
-    Skip what takes long and is the same to every runner, where C{TRAILCAM_BRIEF} is set.
+    Skip what is the same to every runner, where another one beside this one runs it.
 
-    CI runs all tests with trial, and beside that, with it, with pytest.
+    @param kind: C{processes}, C{links}, C{browser} or C{long}; what C{TRAILCAM_BRIEF} names is
+        skipped.
     """
-    if os.environ.get("TRAILCAM_BRIEF"):
-        raise SkipTest("takes long, and the runner makes no difference; TRAILCAM_BRIEF is set")
+    if kind in os.environ.get("TRAILCAM_BRIEF", "").split():
+        raise SkipTest(f"the runner makes no difference, and TRAILCAM_BRIEF names {kind}")
 
 
 class ProcessTestCase(TestCase):
@@ -221,9 +222,13 @@ class ProcessTestCase(TestCase):
     Gives each test a home folder, and ends what it started.
 
     @ivar variables: what the environment of every process has besides the usual ones.
+    @cvar kind: of what is the same to every runner; see L{only_once}.
     """
 
+    kind = "processes"
+
     def setUp(self) -> None:
+        only_once(self.kind)
         self.home = Path(self.mktemp()).absolute()
         self.home.mkdir(parents=True)
         self.state = self.home / "state"

@@ -194,7 +194,7 @@ class BadLinkTests(TestCase):
 
     def setUp(self) -> None:
         """Two hosts, and the link between them."""
-        only_once()
+        only_once("links")
         reason = unavailable()
         if reason is not None:
             raise SkipTest(reason)

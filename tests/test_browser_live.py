@@ -15,7 +15,7 @@ from PIL import Image
 from tests.browser import BrowserCase, Page, Station
 from tests.processes import eventually
 from tests.test_fragments import LARGE, live_frame, pictures
-from trailcam.fragments import Fragmenter
+from trailcam.fragments import Fragmenter, Opening
 
 PASSWORD = "owls at night"
 #: By this name a station is no secure context: much of what browsers can do is not there.
@@ -44,10 +44,16 @@ def state(page: Page, which: str) -> None:
     page.wait_for_selector(f"#live[data-state={which}]")
 
 
-def stream(units: tuple[bytes, ...], **note: str) -> bytes:
-    """What a station sends: an opening, pictures, and in the end perhaps a note."""
+def stream(units: tuple[bytes, ...], *, missed: range = range(0), **note: str) -> bytes:
+    """
+    What a station sends: an opening, pictures, and in the end perhaps a note.
+
+    @param missed: the pictures that do not come, as for one who reads too slowly.
+    """
     fragmenter = Fragmenter()
     pieces = [p for n, unit in enumerate(units) for p in fragmenter.feed(live_frame(n, unit))]
+    pieces = [p for p in pieces
+              if isinstance(p, Opening) or round(p.time * 25) not in missed]  # fmt: skip
     body = json.dumps(note).encode()
     box = (len(body) + 8).to_bytes(4, "big") + b"free" + body if note else b""
     return b"".join(piece.data for piece in pieces) + box
@@ -204,6 +210,17 @@ class StateTests(BrowserCase):
         self.assertEqual(self.asked, 2)
         page.click("text=Start again")
         self.until_asked(page, 3)
+
+    def test_over_a_gap(self) -> None:
+        """Who reads too slowly misses pictures up to a key frame, and sees all others in a row."""
+        body = stream(pictures() * 3, missed=range(16, 32), over="that was all")
+        page = self.play(self.mp4(body))
+        state(page, "stopped")
+        ranges = page.evaluate("[...Array(video.buffered.length).keys()].map("
+                               "n => [video.buffered.start(n), video.buffered.end(n)])")
+        self.assertEqual(len(ranges), 1, ranges)
+        self.assertEqual(ranges[0][0], 0)
+        self.assertApproximates(ranges[0][1], (len(pictures()) * 3 - 16) * 0.04, 0.1)
 
     def test_given_up(self) -> None:
         """What is in the way is said; it is tried again a few times, and then given up."""

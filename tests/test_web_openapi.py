@@ -37,9 +37,11 @@ class DescriptionTests(WebTestCase):
         """Every route of the API is described, with its methods, and what is described is there."""
         from trailcam.web.api import api_routes
         from trailcam.web.files import file_routes
+        from trailcam.web.gate import Gate
 
         await self.serve()
-        routes = [*api_routes(self.context), *file_routes(self.context)]
+        gate = Gate(self.context.access, self.context.settings)
+        routes = [*api_routes(self.context, gate), *file_routes(self.context)]
         there = {
             (re.sub(r":\w+\}", "}", route.pattern), route.method.lower()): route.public
             for route in routes
@@ -73,7 +75,7 @@ class DescriptionTests(WebTestCase):
         """
         if find_spec("schemathesis") is None:
             raise SkipTest("needs schemathesis: pip install 'trailcam[dev]'")
-        only_once()
+        only_once("browser")
         self.set_password()
         self.cameras = ("garden",)
         machine = self.token()["Authorization"]
