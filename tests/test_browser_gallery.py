@@ -201,25 +201,25 @@ class GalleryTests(BrowserCase):
         page.wait_for_selector(".broken", state="detached")
 
     def test_fresh(self) -> None:
-        """What comes home shows by itself; who has scrolled down is told, and not disturbed."""
-        station = self.station(photos=3)
-        page = self.open(station.url)
-        page.wait_for_selector(".tile >> nth=2")  # whether they were home before or not
-        self.assertEqual(page.evaluate("scrollY"), 0)
-
-    def test_fresh_further_down(self) -> None:
-        """Who has scrolled down is told of what comes home, and sees it when that is wished."""
+        """What comes home shows by itself to who is at the top; who has scrolled down is told, is
+        not disturbed, and sees it when that is wished."""
         now = datetime.now()
         quiet = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=6):%H:%M}"
-        station = self.gallery(60, settings=f"quiet = {quiet}", photos=2)
-        page = self.open(station.url, phone=True)
+        station = self.gallery(70, settings=f"quiet = {quiet}", photos=2)
+        top, page = self.open(station.url), self.open(station.url, phone=True)
         first = self.tiles(page)[0]
         page.evaluate("scrollTo(0, 2000)")
         page.evaluate(VISIT)
+        shown = f"() => document.querySelector('.tile').id !== 'm{first}'"
+        top.wait_for_function(shown)
+        page.get_by_role("button", name="2 new pictures").wait_for()
+        self.assertEqual(self.tiles(page)[0], first)
         page.get_by_role("button", name="2 new pictures").click()
-        page.wait_for_function(f"() => document.querySelector('.tile').id !== 'm{first}'")
+        page.wait_for_function(shown)
         self.assertEqual(page.evaluate("scrollY"), 0)
-        self.assertEqual(len(set(self.tiles(page)) - {first}), len(self.tiles(page)) - 1)
+        for each in (top, page):
+            tiles = self.tiles(each)
+            self.assertEqual((len(tiles), tiles[2]), (len(set(tiles)), first))
 
     def test_trash(self) -> None:
         """On its own page a picture is deleted, and had back from the trash."""

@@ -54,10 +54,10 @@ HOUSE = (
     # What is seen of it in a browser, with an extra of its own.
     "web web.private web.passwords web.settings web.throttle web.tokens web.access",
     "web.http web.routes",
-    "web.templating web.gate web.context web.resource web.conditions web.files",
+    "web.templating web.gate web.context web.resource web.site web.conditions web.files",
     "web.api.values web.api.filters",
     "web.api.states web.charts",
-    "web.pages.words web.pages.wanted",
+    "web.pages.words",
     "web.pages.medium web.pages.gallery web.pages.cameras web.pages.live web.pages.login web.pages",
     "web.api.media web.api.cameras web.api.events web.api.live web.api.station web.api web.service",
     "service",

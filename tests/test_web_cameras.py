@@ -52,8 +52,8 @@ class WebCase(ServiceTestCase):
             raise SkipTest("needs the extra web")
         from trailcam.web.access import Access
         from trailcam.web.context import Context
-        from trailcam.web.resource import WebSite
         from trailcam.web.service import web_resource
+        from trailcam.web.site import WebSite
 
         super().setUp()
         self.fell: list[float] = []
@@ -335,7 +335,8 @@ class PageTests(WebCase):
 
     def test_history(self) -> None:
         """Visits with their phases, charts with words for who cannot see them, and what failed
-        with its reason and what to do; what a camera says is no HTML."""
+        with its reason and what to do; what is low by tap.conf stands out; what a camera says is no
+        HTML."""
         day = timedelta(days=1)
         visits = [replace(WELL, began=NOW + n * day, ended=NOW + n * day, battery=90 - n,
                           card_free_mb=9000 - 100 * n) for n in range(12)]  # fmt: skip
@@ -347,6 +348,9 @@ class PageTests(WebCase):
                      "More visits"):  # fmt: skip
             self.assertIn(text, html)
         self.assertNotIn("leaving", html, "too short to tell")
+        self.assertNotIn("meter low", html)
+        self.garden.config = replace(self.garden.config, battery_low=80)
+        self.assertIn("meter low", self.page("/cameras/garden"))
         self.assertNotIn("More visits", self.page("/cameras/garden?visits=all"))
         for _ in range(3):
             self.board.happened(VisitEnded("garden", FAILED))
@@ -402,7 +406,7 @@ class ShapeTests(TestCase):
 
     def test_words(self) -> None:
         """Times from afar, durations, and room on a card."""
-        from trailcam.web.pages.cameras import duration, from_now, megabytes
+        from trailcam.web.pages.words import duration, from_now, megabytes
 
         cases = {-5: "just now", 5: "in a moment", 60 * 23: "in 23 min (", -3600 * 3: "3 h ago (",
                  86400 * 3: "in 3 days (4 Jun, ", -80000: "22 h ago (31 May, "}  # fmt: skip

@@ -89,7 +89,7 @@ class HostTests(GateTestCase):
 class PasswordTests(GateTestCase):
     """Where there is a password."""
 
-    async def asyncSetUp(self) -> None:
+    async def begin(self) -> None:
         """Set it."""
         self.set_password()
         await self.serve()
@@ -97,7 +97,7 @@ class PasswordTests(GateTestCase):
 
     async def test_strangers(self) -> None:
         """Nobody sees anything: a program is told how, a person is led to the form and back."""
-        await self.asyncSetUp()
+        await self.begin()
         for path in (LIST, f"{LIST}/1", f"{LIST}/1/file", f"{LIST}/1/thumbnail", "/metrics",
                      "/api/v1/station", "/api/v1/days"):  # fmt: skip
             for method in ("GET", "HEAD"):
@@ -116,7 +116,7 @@ class PasswordTests(GateTestCase):
 
     async def test_login(self) -> None:
         """The right password opens everything, and leads to what was wanted; a wrong one not."""
-        await self.asyncSetUp()
+        await self.begin()
         self.assertEqual((await self.log_in("wrong")).status, 403)
         done = await self.log_in(where="?kind=video")
         self.assertEqual((done.status, done.headers["location"]), (303, "./?kind=video"))
@@ -136,14 +136,14 @@ class PasswordTests(GateTestCase):
 
     async def test_behind_tls(self) -> None:
         """Where the browser talks TLS the cookie never goes without."""
-        await self.asyncSetUp()
+        await self.begin()
         for proto in ("https", "HTTPS", "https, http"):
             done = await self.log_in(X_Forwarded_Proto=proto)
             self.assertTrue(done.headers["set-cookie"].endswith("; Secure"), proto)
 
     async def test_too_often(self) -> None:
         """Who tries too often has to wait, and is told how long; the right one waits as well."""
-        await self.asyncSetUp()
+        await self.begin()
         for _ in range(6):
             reply = await self.log_in("wrong")
         self.assertEqual(reply.status, 429)
@@ -153,7 +153,7 @@ class PasswordTests(GateTestCase):
 
     async def test_next(self) -> None:
         """A link that leads to the form leads nowhere else but to us, and never in circles."""
-        await self.asyncSetUp()
+        await self.begin()
         here = f"http://127.0.0.1:{self.port}/"
         cookie = {"Cookie": (await self.log_in()).cookie}
         for where in (
@@ -173,7 +173,7 @@ class PasswordTests(GateTestCase):
 
     async def test_tokens(self) -> None:
         """A token opens everything, and changes things; an old one nothing, and it is said."""
-        await self.asyncSetUp()
+        await self.begin()
         machine = self.token()
         self.assertEqual((await self.ask("GET", LIST, machine)).status, 200)
         self.assertEqual((await self.ask("DELETE", f"{LIST}/1", machine)).status, 204)
@@ -196,7 +196,7 @@ class PasswordTests(GateTestCase):
         A program that can only send a name and a password has the token as the password. That
         looks, and changes nothing: browsers send it by themselves.
         """
-        await self.asyncSetUp()
+        await self.begin()
         token = self.token()["Authorization"].split()[1]
         basic = "Basic " + base64.b64encode(f"ha:{token}".encode()).decode()
         self.assertEqual((await self.get(LIST, Authorization=basic)).status, 200)
@@ -211,7 +211,7 @@ class PasswordTests(GateTestCase):
 
     async def test_forms(self) -> None:
         """What changes something needs the word of this very session, wherever it comes from."""
-        await self.asyncSetUp()
+        await self.begin()
         mine, other = (await self.log_in()).cookie, (await self.log_in()).cookie
         words = {}
         for cookie in (mine, other):
@@ -234,7 +234,7 @@ class PasswordTests(GateTestCase):
 
     async def test_cookies(self) -> None:
         """What is no cookie of ours is none; a guest's opens nothing."""
-        await self.asyncSetUp()
+        await self.begin()
         guest = (await self.get("/login", **PAGE)).cookie
         name = guest.partition("=")[0]
         for cookie in (guest, f"{name}=", name, f"{name}={'x' * 3000}", f"{name}=\xff\xfe",
@@ -243,7 +243,7 @@ class PasswordTests(GateTestCase):
 
     async def test_headers(self) -> None:
         """Every answer says what browsers may do with it, also that of an error."""
-        await self.asyncSetUp()
+        await self.begin()
         cookie = {"Cookie": (await self.log_in()).cookie}
         for path in ("/", "/nothing", LIST, f"{LIST}/1/file", f"{LIST}/9", "/login",
                      "/static/trailcam.css"):  # fmt: skip
@@ -334,7 +334,7 @@ class WireTests(GateTestCase):
 
     async def test_too_many(self) -> None:
         """Who takes all connections keeps others waiting, but leaves nothing; all end with us."""
-        from trailcam.web.resource import MOST_CONNECTIONS
+        from trailcam.web.site import MOST_CONNECTIONS
 
         await self.serve()
         talks = [await self.talk() for _ in range(MOST_CONNECTIONS)]
@@ -349,7 +349,7 @@ class WireTests(GateTestCase):
 
     async def test_too_many_from_one(self) -> None:
         """One address, unless it is loopback's, does not get all connections."""
-        from trailcam.web.resource import MOST_FROM_ONE, Visitors
+        from trailcam.web.site import MOST_FROM_ONE, Visitors
 
         class Far:
             def getPeer(self) -> IPv4Address:

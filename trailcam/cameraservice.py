@@ -223,7 +223,7 @@ class CameraService(Service):
         configuration's C{live_limit}. A visit that is due meanwhile is made afterwards.
         """
         if self._showing is None:
-            from trailcam.showing import Showing
+            from trailcam.showing import Showing  # which needs PyAV, and that is heavy
 
             self._showing = Showing(
                 self._reactor, self.camera, self.config, self._radios,

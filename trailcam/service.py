@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,13 +173,13 @@ class Station(MultiService):
         self.notifier = Notifier(reactor, config, visits, self._recall)
         self.listeners.add(self.notifier)
         self._reactor = reactor
-        self._metrics = self._count()
+        self._metrics = self._make_metrics()
         if self._metrics is not None and config.metrics_file is not None:
             from trailcam.metrics import MetricsFile
 
             writer = ThreadWorker(reactor)
             self.listeners.add(MetricsFile(self._metrics, config.metrics_file, writer))
-        self.web = self._show() if "web" in config.extras else None
+        self.web = self._make_web() if "web" in config.extras else None
 
     @property
     def cameras(self) -> list[CameraService]:
@@ -204,7 +204,7 @@ class Station(MultiService):
         """
         from trailcam.web.service import web_resource
 
-        return web_resource(self._context())
+        return web_resource(self._context)
 
     def startService(self) -> None:
         """Start them all; what happens at once is told too."""
@@ -217,7 +217,7 @@ class Station(MultiService):
         stopping.addBoth(lambda _: self.notifier.stopService())
         return stopping.addBoth(lambda _: self.radios.close())
 
-    def _count(self) -> Metrics | None:
+    def _make_metrics(self) -> Metrics | None:
         """What is counted, where somebody wants to know and it can be told."""
         shown = "web" in self.config.extras and not missing("metrics")
         if self.config.metrics_file is None and not shown:
@@ -237,16 +237,17 @@ class Station(MultiService):
         self.listeners.add(metrics)
         return metrics
 
-    def _show(self) -> WebService:
+    def _make_web(self) -> WebService:
         """Show it to browsers."""
         from trailcam.web.service import WebService
 
-        web = WebService(self._context())
+        web = WebService(self._context)
         web.setServiceParent(self)
         return web
 
+    @cached_property
     def _context(self) -> Context:
-        """This station, as its pages need it."""
+        """This station, as its pages need it; one for all, so that to log out counts everywhere."""
         from trailcam.web.access import Access
         from trailcam.web.context import Context
 

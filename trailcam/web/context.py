@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trailcam.board import StatusBoard
 from trailcam.cameraservice import CameraService, LibraryService
 from trailcam.errors import UnknownMedium
-from trailcam.library import Library
+from trailcam.library import Library, Medium
 from trailcam.web.access import Access
 from trailcam.web.http import Asked, Refused
 from trailcam.web.settings import WebSettings
@@ -17,7 +17,7 @@ from trailcam.web.settings import WebSettings
 if TYPE_CHECKING:
     from trailcam.metrics import Metrics
 
-__all__ = ["Context"]
+__all__ = ["Context", "medium_id"]
 
 
 @dataclass
@@ -62,14 +62,22 @@ class Context:
             raise Refused(404, f"there is no camera {asked.parts['name']}")
         return service
 
+    async def medium(self, asked: Asked) -> Medium:
+        """
+        The picture that the path names, in the trash or not.
+
+        @raise UnknownMedium: when there is none of that number.
+        """
+        library = await self.open_library()
+        medium = await library.medium(medium_id(asked))
+        if medium is None:
+            raise UnknownMedium(
+                f"there is no picture {medium_id(asked)} in the library: it was deleted, or never "
+                "here"
+            )
+        return medium
+
 
 def medium_id(asked: Asked) -> int:
-    """
-    The picture that the path names.
-
-    @raise UnknownMedium: when there can be none of that number.
-    """
-    number = int(asked.parts["id"])
-    if number >= 1 << 63:
-        raise UnknownMedium(f"there is no picture {number} in the library")
-    return number
+    """The number of the picture that the path names; the route lets only small ones pass."""
+    return int(asked.parts["id"])

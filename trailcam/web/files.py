@@ -30,9 +30,7 @@ _KINDS = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
-    ".png": "image/png",
     ".webmanifest": "application/manifest+json",
-    ".json": "application/json",
 }
 
 
@@ -68,10 +66,7 @@ class _Files:
     async def medium(self, asked: Asked) -> Answer | None:
         """A picture or video, also in parts: browsers play and seek videos with that."""
         download = asked.flag("download")
-        library = await self._context.open_library()
-        medium = await library.medium(medium_id(asked))
-        if medium is None:
-            raise UnknownMedium(f"there is no picture {asked.parts['id']} in the library")
+        medium = await self._context.medium(asked)
         kind = "image/jpeg" if medium.file.is_photo else "video/mp4"
         name = medium.path.name if download else None
         return await self._send(asked, Shown(medium.path, kind, medium.sha256, name))

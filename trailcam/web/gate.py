@@ -23,7 +23,7 @@ from trailcam.web.settings import WebSettings
 
 __all__ = ["Gate"]
 
-#: Also in C{static/}: what a page may load comes from us, and no script stands in it.
+#: What a page may load comes from C{static/} and the API, and no script stands in it.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; form-action 'self'; "
@@ -64,27 +64,12 @@ class Gate:
                 {"WWW-Authenticate": 'Bearer realm="trailcam"'},
             )
         if route.method != "GET" and not _is_bearer(asked):
-            self.check_origin(asked)
+            self._check_csrf(asked)
         return asked
 
     def trusts(self, asked: Asked) -> bool:
         """Whether it comes from a proxy that has asked for a password itself."""
         return peer(asked) in self._settings.trusted_proxies
-
-    def check_origin(self, asked: Asked) -> None:
-        """
-        Whether a change was asked for by one of our own pages.
-
-        @raise Refused: when it was not.
-        """
-        given = asked.header("x-csrf-token") or asked.form("csrf")
-        session = asked.session
-        if session is None or not self._access.check_csrf(session, given):
-            raise Refused(
-                403,
-                "this page is too old, or your browser keeps no cookies: load it again. (A program "
-                "needs a token: trailcam token add NAME)",
-            )
 
     def to_login(self, asked: Asked) -> Answer:
         """Where a person goes who is not known."""
@@ -128,6 +113,21 @@ class Gate:
         secure = "; Secure" if _is_https(asked) else ""
         line = f"{self._cookie}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
         return {"Set-Cookie": line}
+
+    def _check_csrf(self, asked: Asked) -> None:
+        """
+        Whether a change was asked for by one of our own pages.
+
+        @raise Refused: when it was not.
+        """
+        given = asked.header("x-csrf-token") or asked.form("csrf")
+        session = asked.session
+        if session is None or not self._access.check_csrf(session, given):
+            raise Refused(
+                403,
+                "this page is too old, or your browser keeps no cookies: load it again. (A program "
+                "needs a token: trailcam token add NAME)",
+            )
 
     def _recognise(self, asked: Asked) -> Asked:
         # Who was known may be so no more: streams are looked at again and again.

@@ -9,42 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.protocols.policies import WrappingFactory
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from twisted.web.http import RESPONSES
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request, Site
+from twisted.web.server import NOT_DONE_YET
 
-from trailcam.endpoint import is_loopback
-from trailcam.errors import (
-    CameraBusy,
-    CameraLost,
-    ConfigError,
-    DamagedTransfer,
-    LibraryError,
-    LoginRefused,
-    NoCameraAnswered,
-    RadioError,
-    TrailcamError,
-    UnknownMedium,
-    WrongRequest,
-)
+from trailcam.errors import CameraBusy, ConfigError, TrailcamError, UnknownMedium, WrongRequest
 from trailcam.logs import make_logger
 from trailcam.web.gate import Gate
 from trailcam.web.http import Answer, Asked, Refused, json_answer
 from trailcam.web.routes import Routes
 from trailcam.web.templating import page
 
-__all__ = ["Visitors", "WebResource", "WebSite"]
-
-#: The longest body that is taken: nothing is ever uploaded.
-LONGEST_BODY = 64 << 10
-
-#: So many connections at once, at most; a browser has six.
-MOST_CONNECTIONS = 120
-#: So many from one address that is not loopback's.
-MOST_FROM_ONE = 60
+__all__ = ["WebResource"]
 
 #: What our errors are in HTTP; the first that fits.
 _STATUS: tuple[tuple[type[TrailcamError], int], ...] = (
@@ -52,12 +30,7 @@ _STATUS: tuple[tuple[type[TrailcamError], int], ...] = (
     (WrongRequest, 400),
     (CameraBusy, 409),
     (ConfigError, 409),
-    (NoCameraAnswered, 503),
-    (CameraLost, 503),
-    (LoginRefused, 503),
-    (RadioError, 503),
-    (DamagedTransfer, 503),
-    (LibraryError, 503),
+    (TrailcamError, 503),
 )
 
 
@@ -151,8 +124,6 @@ class WebResource(Resource):
         for kind, status in _STATUS:
             if isinstance(error, kind):
                 return status
-        if isinstance(error, TrailcamError):
-            return 503
         self.log.failure("a fault of ours, at {path}", Failure(error), path=asked.path)
         return 500
 
@@ -172,93 +143,3 @@ def _with_slash(request: Any) -> Answer:
 def _set_headers(request: Any, answer: Answer) -> None:
     for name, value in answer.headers.items():
         request.setHeader(name, value)
-
-
-_TOO_LONG = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-
-
-class _Request(Request):
-    """A request whose body cannot fill the disk."""
-
-    _taken = 0
-    _refused = False
-
-    def gotLength(self, length: int | None) -> None:
-        super().gotLength(None if length is None else min(length, LONGEST_BODY))
-        if length is not None and length > LONGEST_BODY:
-            self._refuse()
-
-    def handleContentChunk(self, data: bytes) -> None:
-        self._taken += len(data)
-        if self._taken > LONGEST_BODY:
-            self._refuse()
-        else:
-            super().handleContentChunk(data)
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        if not self._refused:  # else what came with it may be all there
-            super().requestReceived(command, path, version)
-
-    def _refuse(self) -> None:
-        if not self._refused:
-            self._refused = True
-            self.channel.write(_TOO_LONG)
-            self.channel.loseConnection()
-
-
-class WebSite(Site):
-    """
-    A site of its own.
-
-    Nothing is logged of what is asked: it tells who looks at what when.
-    """
-
-    noisy = False
-
-    def __init__(self, reactor: Any, resource: WebResource) -> None:
-        super().__init__(resource, requestFactory=_Request, timeout=60, reactor=reactor)
-
-    def startFactory(self) -> None:
-        """Twisted's own begins a clock for its log here, which ticks every second."""
-
-    def stopFactory(self) -> None:
-        """There is no log to close."""
-
-    def log(self, request: Any) -> None:
-        """Not at all."""
-
-
-class Visitors(WrappingFactory):
-    """All connections to a site: not too many, and all of them end with it."""
-
-    noisy = False
-
-    def __init__(self, site: WebSite) -> None:
-        super().__init__(site)
-        self._left: list[Deferred[None]] = []
-
-    def buildProtocol(self, addr: Any) -> Any:
-        """Nobody, be they ever so slow, keeps all others out; a proxy brings many."""
-        host = getattr(addr, "host", None)
-        far = host is not None and not is_loopback(host)
-        same = sum(each.getPeer().host == host for each in self.protocols) if far else 0
-        if len(self.protocols) >= MOST_CONNECTIONS or same >= MOST_FROM_ONE:
-            return None
-        return super().buildProtocol(addr)
-
-    def unregisterProtocol(self, p: Any) -> None:
-        super().unregisterProtocol(p)
-        if not self.protocols:
-            left, self._left = self._left, []
-            for each in left:
-                each.callback(None)
-
-    def leave(self) -> Deferred[None]:
-        """Break all of them off; fires when they are gone."""
-        if not self.protocols:
-            return succeed(None)
-        left: Deferred[None] = Deferred()
-        self._left.append(left)
-        for protocol in list(self.protocols):
-            protocol.transport.abortConnection()
-        return left

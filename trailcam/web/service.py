@@ -18,8 +18,9 @@ from trailcam.web.context import Context
 from trailcam.web.files import file_routes
 from trailcam.web.gate import Gate
 from trailcam.web.pages import page_routes
-from trailcam.web.resource import Visitors, WebResource, WebSite
+from trailcam.web.resource import WebResource
 from trailcam.web.routes import Routes
+from trailcam.web.site import Visitors, WebSite
 
 __all__ = ["WebService", "web_resource"]
 
@@ -27,8 +28,8 @@ __all__ = ["WebService", "web_resource"]
 def web_resource(context: Context) -> WebResource:
     """All pages and the API, to be put into any site."""
     gate = Gate(context.access, context.settings)
-    routes = Routes([*page_routes(context, gate), *api_routes(context), *file_routes(context)])
-    return WebResource(routes, gate, context.settings.prefix)
+    routes = [*page_routes(context, gate), *api_routes(context, gate), *file_routes(context)]
+    return WebResource(Routes(routes), gate, context.settings.prefix)
 
 
 class WebService(Service):

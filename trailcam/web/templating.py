@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -36,10 +36,11 @@ def _environment() -> Environment:
     return environment
 
 
+Function = TypeVar("Function", bound=Callable[..., object])
 _filters: dict[str, Callable[..., object]] = {}
 
 
-def add_filter(function: Callable[..., object]) -> Callable[..., object]:
+def add_filter(function: Function) -> Function:
     """Let templates use a function, by its name."""
     _filters[function.__name__] = function
     return function

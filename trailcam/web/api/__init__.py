@@ -8,17 +8,22 @@ from trailcam.web.api.live import live_routes
 from trailcam.web.api.media import media_routes
 from trailcam.web.api.station import station_routes
 from trailcam.web.context import Context
+from trailcam.web.gate import Gate
 from trailcam.web.routes import Route
 
 __all__ = ["api_routes"]
 
 
-def api_routes(context: Context) -> list[Route]:
-    """The paths of the API."""
+def api_routes(context: Context, gate: Gate) -> list[Route]:
+    """
+    The paths of the API.
+
+    @param gate: asked again and again whether who listens or watches still may.
+    """
     return [
         *media_routes(context),
         *camera_routes(context),
-        *event_routes(context),
-        *live_routes(context),
+        *event_routes(context, gate),
+        *live_routes(context, gate),
         *station_routes(context),
     ]

@@ -37,9 +37,8 @@ HEARTBEAT = 20.0
 _KIND = "text/event-stream"
 
 
-def event_routes(context: Context) -> list[Route]:
+def event_routes(context: Context, gate: Gate) -> list[Route]:
     """The path."""
-    gate = Gate(context.access, context.settings)
     listeners: set[_Listener] = set()
 
     async def events(asked: Asked) -> Answer | None:

@@ -1,24 +1,28 @@
-"""Which pictures are wanted: the parameters that a list of them, its days and neighbours share."""
+"""
+Which pictures are wanted, as the end of a URL says it: the parameters that lists of them, days,
+neighbours and pages share.
+"""
 
 from __future__ import annotations
 
 import re
 from datetime import date
 from typing import cast
+from urllib.parse import urlencode
 
 from trailcam.errors import WrongRequest
 from trailcam.library import Filter, Library
 from trailcam.library.browse import Kind
 from trailcam.web.http import Asked
 
-__all__ = ["FILTERS", "wanted"]
+__all__ = ["FILTERS", "query_of", "read_filter"]
 
 #: The names of the parameters.
 FILTERS = ("camera", "from", "to", "kind", "favourite", "removed")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-async def wanted(asked: Asked, library: Library) -> Filter:
+async def read_filter(asked: Asked, library: Library) -> Filter:
     """
     Read the parameters.
 
@@ -31,6 +35,26 @@ async def wanted(asked: Asked, library: Library) -> Filter:
     favourite, removed = asked.flag("favourite"), bool(asked.flag("removed"))
     camera = await _camera(asked, library)
     return Filter(camera, first, last, kind, favourite, removed)
+
+
+def query_of(wanted: Filter, **more: str | None) -> str:
+    """
+    What L{read_filter} reads, with its question mark; empty where all are wanted. The trash has a
+    page of its own, so C{removed} is not said.
+
+    @param more: other parameters; C{None} is left out.
+    """
+    favourite = None if wanted.favourite is None else str(wanted.favourite).lower()
+    parameters = {
+        "camera": wanted.device_id,
+        "from": wanted.first_day and wanted.first_day.isoformat(),
+        "to": wanted.last_day and wanted.last_day.isoformat(),
+        "kind": wanted.kind,
+        "favourite": favourite,
+        **more,
+    }
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return f"?{urlencode(given)}" if given else ""
 
 
 def _day(asked: Asked, name: str) -> date | None:

@@ -23,6 +23,7 @@ from trailcam.errors import CameraLost, LiveViewOver, NoCameraAnswered, Trailcam
 from trailcam.fragments import Opening
 from trailcam.library import Filter
 from trailcam.viewer import Viewer, Waiting
+from trailcam.web.api.values import version_of
 from trailcam.web.context import Context
 from trailcam.web.gate import Gate
 from trailcam.web.http import Answer, Asked, Pipe, Refused, redirect
@@ -42,9 +43,9 @@ _UNSENT = 64 << 10
 _KIND = "video/mp4"
 
 
-def live_routes(context: Context) -> list[Route]:
+def live_routes(context: Context, gate: Gate) -> list[Route]:
     """The paths."""
-    own = _Live(context)
+    own = _Live(context, gate)
     own.route = Route("GET", "/api/v1/cameras/{name:name}/live.mp4", own.stream)
     return [
         own.route,
@@ -56,10 +57,10 @@ def live_routes(context: Context) -> list[Route]:
 class _Live:
     route: Route
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, gate: Gate) -> None:
         self._context = context
         self._reactor = context.reactor
-        self._gate = Gate(context.access, context.settings)
+        self._gate = gate
         # The picture of each camera that is being taken, for all who want it.
         self._stills: dict[str, Deferred[bytes]] = {}
 
@@ -97,7 +98,7 @@ class _Live:
                 if self._reactor.seconds() >= looked + LOOK:
                     looked = self._reactor.seconds()
                     # As if it was asked for now: what it was admitted with may be over.
-                    self._gate.admit(Asked(asked.raw, asked.path), self.route)
+                    self._gate.admit(asked, self.route)
         except LiveViewOver as why:
             pipe.put(_note("over", str(why)))
             pipe.finish()
@@ -144,7 +145,8 @@ class _Live:
         if name in known:
             found = await library.browse(Filter(known[name], kind="photo"), limit=1)
             for medium in found.media:
-                return redirect(asked, f"api/v1/media/{medium.id}/file?v={medium.sha256[:12]}")
+                version = version_of(medium.sha256)
+                return redirect(asked, f"api/v1/media/{medium.id}/file?v={version}")
         raise Refused(404, f"{name} sleeps, and no photo of it is here yet; ?wake=yes wakes it")
 
     def _shared_still(self, service: CameraService) -> Deferred[bytes]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from trailcam.errors import UnknownMedium, WrongRequest
-from trailcam.web.api.filters import FILTERS, wanted
+from trailcam.errors import WrongRequest
+from trailcam.web.api.filters import FILTERS, read_filter
 from trailcam.web.api.values import Json, medium_json
 from trailcam.web.context import Context, medium_id
 from trailcam.web.http import Answer, Asked, json_answer
@@ -39,7 +39,7 @@ class _Media:
         asked.check_names(*FILTERS, "before", "limit")
         limit = asked.number("limit", 1, _MOST) or _USUAL
         library = await self._context.open_library()
-        filter = await wanted(asked, library)
+        filter = await read_filter(asked, library)
         page = await library.browse(filter, asked.query("before"), limit)
         return json_answer({"media": [medium_json(each) for each in page.media],
                             "next": page.next})  # fmt: skip
@@ -48,16 +48,12 @@ class _Media:
         """How many there are of each day."""
         asked.check_names(*FILTERS)
         library = await self._context.open_library()
-        days = await library.days(await wanted(asked, library))
+        days = await library.days(await read_filter(asked, library))
         return json_answer({"days": [{"day": day.isoformat(), "count": n} for day, n in days]})
 
     async def show(self, asked: Asked) -> Answer:
         """One of them."""
-        library = await self._context.open_library()
-        medium = await library.medium(medium_id(asked))
-        if medium is None:
-            raise UnknownMedium(f"there is no picture {asked.parts['id']} in the library")
-        return json_answer(medium_json(medium))
+        return json_answer(medium_json(await self._context.medium(asked)))
 
     async def change(self, asked: Asked) -> Answer:
         """Mark it, or write of it."""
@@ -85,7 +81,7 @@ class _Media:
         """The next newer and the next older one."""
         asked.check_names(*FILTERS)
         library = await self._context.open_library()
-        filter = await wanted(asked, library)
+        filter = await read_filter(asked, library)
         newer, older = await library.neighbours(medium_id(asked), filter)
         return json_answer({"newer": newer, "older": older})
 

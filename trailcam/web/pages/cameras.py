@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from trailcam.board import CameraState
 from trailcam.errors import LibraryError
@@ -13,14 +12,12 @@ from trailcam.web.charts import battery_chart, card_chart, segments
 from trailcam.web.context import Context
 from trailcam.web.http import Answer, Asked
 from trailcam.web.routes import Route
-from trailcam.web.templating import add_filter, page
+from trailcam.web.templating import page
 
-__all__ = ["Shown", "camera_page_routes", "clock", "duration", "from_now", "megabytes"]
+__all__ = ["Shown", "camera_page_routes"]
 
 #: So many visits are shown one by one, so many when more are wanted, and so many in charts.
 _LISTED, _MORE, _DRAWN = 10, 100, 1000
-#: What is told from afar: seconds in it, and from how many of them on.
-_UNITS = ((86400.0, 2 * 86400.0, "days"), (3600.0, 5400.0, "h"), (60.0, 0.0, "min"))
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,9 @@ class Shown:
     @ivar text: how it is, in a few words; C{mark} is their colour, C{note} what is to be added.
     @ivar pictures: how many there are of it, and the newest; C{None} where there are none.
     @ivar simulated: whether its radio can be made to fall silent.
-    @ivar most_free: the most that was ever seen free on its card in MB.
+    @ivar most_free: the most that was free on its card at its last visits, in MB.
+    @ivar low_battery: whether the battery is below C{battery_low} of C{tap.conf}.
+    @ivar low_card: whether the card has less free than C{card_low} says.
     """
 
     state: CameraState
@@ -42,6 +41,8 @@ class Shown:
     pictures: CameraSummary | None
     simulated: bool
     most_free: int
+    low_battery: bool
+    low_card: bool
 
     @property
     def visiting(self) -> bool:
@@ -93,7 +94,7 @@ class _Pages:
 
     def _show(self, name: str, pictures: CameraSummary | None) -> Shown:
         board, service = self._context.board, self._context.cameras[name]
-        state = board.state(service)
+        state, config = board.state(service), service.config
         return Shown(
             state,
             text_of(state),
@@ -103,6 +104,8 @@ class _Pages:
             pictures,
             name in self._context.outages,
             board.most_free(name),
+            state.battery is not None and state.battery < config.battery_low,
+            state.card_free_mb is not None and state.card_free_mb < config.card_low,
         )
 
     async def _pictures(self) -> dict[str, CameraSummary]:
@@ -119,44 +122,3 @@ class _Pages:
             return await (await self._context.open_library()).visits(name, _DRAWN)
         except LibraryError:
             return []
-
-
-@add_filter
-def from_now(when: datetime, now: datetime | None = None) -> str:
-    """
-    C{in 23 min (14:05)}, C{2 days ago (18 May, 07:14)}, by the station's clock; when time goes by,
-    C{static/cameras.js} says it by the browser's.
-
-    @param when: aware.
-    @param now: C{None} for now.
-    """
-    away = (when - (now or datetime.now(UTC))).total_seconds()
-    seconds = abs(away)
-    if seconds < 45:
-        return "in a moment" if away > 0 else "just now"
-    size, _, unit = next(each for each in _UNITS if seconds >= each[1])
-    text = f"{max(1, round(seconds / size))} {unit}"
-    at = f"{when.astimezone():%H:%M}" if seconds < 43200 else clock(when)
-    return f"in {text} ({at})" if away > 0 else f"{text} ago ({at})"
-
-
-@add_filter
-def clock(when: datetime) -> str:
-    """C{18 May, 07:14}: by the station's clock."""
-    local = when.astimezone()
-    return f"{local.day} {local:%b}, {local:%H:%M}"
-
-
-@add_filter
-def duration(seconds: float) -> str:
-    """C{0.4 s}, C{41 s} or C{2 min 5 s}."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-@add_filter
-def megabytes(count: float) -> str:
-    """C{850 MB} or C{12.3 GB}: of a card."""
-    return f"{count:.0f} MB" if count < 1000 else f"{count / 1000:.1f} GB"

@@ -8,10 +8,9 @@ from datetime import date
 from itertools import groupby
 
 from trailcam.library import Filter, Library, Medium
-from trailcam.web.api.filters import wanted as read_filter
+from trailcam.web.api.filters import query_of, read_filter
 from trailcam.web.context import Context
 from trailcam.web.http import Answer, Asked
-from trailcam.web.pages.wanted import query_of
 from trailcam.web.routes import Route
 from trailcam.web.templating import page
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from urllib.parse import urlsplit
 
 from trailcam.web.access import TooManyAttempts, WrongPassword
@@ -47,7 +46,7 @@ class _Login:
             return self._form(asked, where, str(error), 403)
         except TooManyAttempts as error:
             answer = self._form(asked, where, str(error), 429)
-            return answer.having(Retry_After=str(math.ceil(error.seconds)))
+            return answer.having(Retry_After=str(error.seconds))
         answer = redirect(asked, where)
         return answer.having(**self._gate.set_cookie(asked, value))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from trailcam.errors import UnknownMedium
 from trailcam.library import Filter
-from trailcam.web.api.filters import wanted as read_filter
-from trailcam.web.context import Context, medium_id
+from trailcam.web.api.filters import query_of, read_filter
+from trailcam.web.context import Context
 from trailcam.web.http import Answer, Asked
-from trailcam.web.pages.wanted import query_of
 from trailcam.web.routes import Route
 from trailcam.web.templating import page
 
@@ -29,21 +27,16 @@ class _Pages:
 
     async def medium(self, asked: Asked) -> Answer:
         """A picture as a page."""
-        number = medium_id(asked)
         library = await self._context.open_library()
         wanted = await read_filter(asked, library)
-        medium = await library.medium(number)
-        if medium is None:
-            raise UnknownMedium(
-                f"picture {number} is not in the library: it was deleted, or never here"
-            )
+        medium = await self._context.medium(asked)
         newer = older = None
         if medium.removed is None:
-            newer, older = await library.neighbours(number, wanted)
+            newer, older = await library.neighbours(medium.id, wanted)
         return page(
             asked,
             "medium.html",
-            title=f"{'Photo' if medium.file.is_photo else 'Video'} {number}",
+            title=f"{'Photo' if medium.file.is_photo else 'Video'} {medium.id}",
             here="pictures",
             medium=medium,
             newer=newer,

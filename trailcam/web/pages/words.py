@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
+from trailcam.console import human_bytes, human_seconds
 from trailcam.library.gallery import UNDO
+from trailcam.web.api.values import version_of
 from trailcam.web.templating import add_filter
 
-__all__ = ["day_name", "file_size", "moment", "playing_time", "sentence", "temperature", "until"]
+__all__ = [
+    "clock",
+    "day_name",
+    "duration",
+    "from_now",
+    "megabytes",
+    "moment",
+    "playing_time",
+    "sentence",
+    "temperature",
+    "until",
+]
+
+#: What is told from afar: seconds in it, and from how many of them on.
+_UNITS = ((86400.0, 2 * 86400.0, "days"), (3600.0, 5400.0, "h"), (60.0, 0.0, "min"))
+
+add_filter(human_bytes)
+add_filter(version_of)
 
 
 @add_filter
@@ -26,7 +45,7 @@ def moment(when: datetime) -> str:
 @add_filter
 def until(removed: datetime) -> str:
     """Until when that can be had back which was deleted at home."""
-    return f"{moment(removed + UNDO)}"
+    return moment(removed + UNDO)
 
 
 @add_filter
@@ -36,19 +55,6 @@ def playing_time(milliseconds: int) -> str:
         return ""
     minutes, seconds = divmod(max(1, round(milliseconds / 1000)), 60)
     return f"{minutes}:{seconds:02}"
-
-
-@add_filter
-def file_size(count: int) -> str:
-    """C{428.9 kB}."""
-    if count < 1000:
-        return f"{count} bytes"
-    number = count / 1000
-    for unit in ("kB", "MB"):
-        if number < 1000:
-            return f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} GB"
 
 
 @add_filter
@@ -62,3 +68,41 @@ def sentence(text: str) -> str:
     """An error's text as a sentence."""
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?", ")", "…")) else text + "."
+
+
+@add_filter
+def from_now(when: datetime, now: datetime | None = None) -> str:
+    """
+    C{in 23 min (14:05)}, C{2 days ago (18 May, 07:14)}, by the station's clock; when time goes by,
+    C{static/cameras.js} says it by the browser's.
+
+    @param when: aware.
+    @param now: C{None} for now.
+    """
+    away = (when - (now or datetime.now(UTC))).total_seconds()
+    seconds = abs(away)
+    if seconds < 45:
+        return "in a moment" if away > 0 else "just now"
+    size, _, unit = next(each for each in _UNITS if seconds >= each[1])
+    text = f"{max(1, round(seconds / size))} {unit}"
+    at = f"{when.astimezone():%H:%M}" if seconds < 43200 else clock(when)
+    return f"in {text} ({at})" if away > 0 else f"{text} ago ({at})"
+
+
+@add_filter
+def clock(when: datetime) -> str:
+    """C{18 May, 07:14}: by the station's clock."""
+    local = when.astimezone()
+    return f"{local.day} {local:%b}, {local:%H:%M}"
+
+
+@add_filter
+def duration(seconds: float) -> str:
+    """C{0.4 s}, C{41 s} or C{2 min 5 s}."""
+    return f"{seconds:.1f} s" if seconds < 9.95 else human_seconds(seconds)
+
+
+@add_filter
+def megabytes(count: float) -> str:
+    """C{850 MB} or C{12.3 GB}: of a card."""
+    return f"{count:.0f} MB" if count < 1000 else f"{count / 1000:.1f} GB"

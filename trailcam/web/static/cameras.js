@@ -1,13 +1,13 @@
 // Keeps the pages of cameras as things are.
 
-import { call } from "./api.js";
+import { call, fetchPage } from "./api.js";
 import { listen } from "./events.js";
 
 const UNITS = [[86400, 2 * 86400, "days"], [3600, 5400, "h"], [60, 0, "min"]];
 const REST = 1500; // milliseconds between two looks at the page
 const shown = new Map(); // what was last told of each camera
 
-/** "in 23 min (14:05)", "2 days ago (18 May, 07:14)": as pages/cameras.py says it. */
+/** "in 23 min (14:05)", "2 days ago (18 May, 07:14)": as pages/words.py says it. */
 function fromNow(when) {
   const away = (when - Date.now()) / 1000;
   const seconds = Math.abs(away);
@@ -78,16 +78,14 @@ async function refresh() {
   looking = true;
   while (wanted) {
     wanted = false;
-    await fetchPage().catch(() => {});
+    await renew().catch(() => {});
     await new Promise((done) => setTimeout(done, REST));
   }
   looking = false;
 }
 
-async function fetchPage() {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok || answer.redirected) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+async function renew() {
+  const page = await fetchPage(location.href);
   for (const part of document.querySelectorAll("[data-fresh]")) {
     const fresh = page.getElementById(part.id);
     if (!fresh || made.get(part.id) === fresh.innerHTML) continue;

@@ -5,9 +5,11 @@ import { call, root } from "./api.js";
 /**
  * Be told of each camera that has changed (`camera`, its JSON), of new pictures (`media`), of the
  * station being gone (`lost`) and being back (`back`). Nothing is held open while nobody looks:
- * whoever comes back is told how all cameras are.
+ * whoever comes back is told how all cameras are. Gives what ends it.
  */
 export function listen(told) {
+  const ending = new AbortController();
+  const { signal } = ending;
   let source = null;
   let again = 0;
   let gone = false;
@@ -46,12 +48,14 @@ export function listen(told) {
   }
 
   function look() {
-    if (document.hidden) close();
+    if (document.hidden || signal.aborted) close();
     else if (!source) open();
   }
 
-  document.addEventListener("visibilitychange", look);
-  addEventListener("pagehide", close);
-  addEventListener("pageshow", look);
+  document.addEventListener("visibilitychange", look, { signal });
+  addEventListener("pagehide", close, { signal });
+  addEventListener("pageshow", look, { signal });
+  signal.addEventListener("abort", close);
   look();
+  return () => ending.abort();
 }

@@ -1,31 +1,11 @@
 // The gallery without end: older pictures come while one scrolls.
 
+import { fetchPage } from "./api.js";
 import { watch } from "./fresh.js";
 import { Viewer } from "./viewer.js";
 
 const days = document.getElementById("days");
 const told = document.getElementById("told");
-
-/** A page of ours; fails with words for a person. */
-export async function fetchPage(url) {
-  let answer;
-  try {
-    answer = await fetch(url, { headers: { Accept: "text/html" } });
-  } catch {
-    throw new Error("the station does not answer: is it running, and are you on its network?");
-  }
-  if (answer.redirected) location.reload(); // to log in
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const name of ["href", "src", "poster"]) { // they are relative to that page
-    for (const element of page.querySelectorAll(`[${name}]:not(use)`)) {
-      element.setAttribute(name, new URL(element.getAttribute(name), answer.url));
-    }
-  }
-  if (!answer.ok) {
-    throw new Error(page.querySelector("[role=alert]")?.textContent || answer.statusText);
-  }
-  return page;
-}
 
 /** Put the days of a page behind ours; a day that goes on is one. */
 function append(page) {
@@ -142,14 +122,17 @@ async function refresh() {
   const link = document.querySelector(".more a");
   const next = page.querySelector(".more a");
   // Where there was nothing before there is more to make than days.
-  if (!filters || !link !== !next) location.reload();
+  if (!filters || !link !== !next) {
+    location.reload();
+    return;
+  }
   if (next) link.href = next.href;
   days.replaceChildren(...page.getElementById("days").children);
   told.textContent = "New pictures have come";
 }
 
 // Hears first what was done to a picture, while its neighbours are still known.
-new Viewer(document.getElementById("viewer"), { days, more, fetchPage });
+new Viewer(document.getElementById("viewer"), { days, more });
 
 // What was done to a picture shows.
 const removed = new Map();
@@ -166,19 +149,23 @@ function take(id, tile) {
   const day = tile.closest(".day");
   removed.set(id, { tile, day, next: tile.nextElementSibling });
   tile.remove();
-  count(day, -1);
+  recount(day, -1);
 }
 
 function putBack(id) {
   const { tile, day, next } = removed.get(id);
   removed.delete(id);
+  if (!day.isConnected) { // what came home meanwhile has made the grid anew
+    refresh().catch(() => location.reload());
+    return;
+  }
   const grid = day.querySelector(".grid");
   grid.insertBefore(tile, next?.parentElement === grid ? next : null);
-  count(day, 1);
+  recount(day, 1);
 }
 
-function count(day, more) {
+function recount(day, change) {
   const number = day.querySelector("small");
-  if (number) number.textContent = Number(number.textContent) + more;
+  if (number) number.textContent = Number(number.textContent) + change;
   day.hidden = !day.querySelector(".tile");
 }

@@ -1,7 +1,8 @@
 // The live view: calls the camera, shows what comes, says why nothing comes, and lets it sleep.
 
-import { root } from "./api.js";
-import { Player, pieces, playable } from "./liveplayer.js";
+import { problemOf, root } from "./api.js";
+import { listen } from "./events.js";
+import { Player, happened, pieces, playable } from "./liveplayer.js";
 
 /** A page that nobody looks at stops after so many milliseconds. */
 const UNSEEN = 30_000;
@@ -43,7 +44,7 @@ class Obstacle extends Error {
 
 let ending = null;   // the AbortController of what is going on
 let player = null;
-let events = null;
+let deafen = null;   // ends listening to what the station says of its cameras
 let shown = "";      // starting, playing, waiting, busy, stopped
 let unseen = 0;
 let paused = false;  // because nobody looked
@@ -69,7 +70,7 @@ function show(state, text = "", button = "") {
 }
 
 function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?)…]$/.test(text) ? "" : ".");
 }
 
 // -- from the beginning to the end
@@ -80,7 +81,8 @@ async function start() {
   paused = false;
   const { signal } = ending;
   show("starting", "Calling the camera…");
-  listen();
+  deafen?.();
+  deafen = listen({ camera: heardOf });
   let tries = 0;
   while (!signal.aborted) {
     pictured = null;
@@ -162,13 +164,13 @@ function wait(text) {
 async function playPlainly(answer, signal) {
   video.src = stream;  // joins the view that has just begun
   try {
-    await happened(video, signal, "loadeddata", "error");
+    await happened(video, ["loadeddata", "error"], signal);
     answer.body?.cancel();
     if (video.error) {
       throw new Obstacle("this browser cannot play the camera’s video", { last: true });
     }
     show("playing");
-    await happened(video, signal, "ended", "error");
+    await happened(video, ["ended", "error"], signal);
   } finally {
     video.removeAttribute("src");
     video.load();
@@ -176,27 +178,18 @@ async function playPlainly(answer, signal) {
   throw new Obstacle("the live view is over", { last: true });
 }
 
-function happened(target, signal, ...names) {
-  return new Promise((resolve) => {
-    for (const name of names) target.addEventListener(name, resolve, { once: true });
-    signal.addEventListener("abort", resolve, { once: true });
-  });
-}
-
 async function refusal(answer) {
-  if (answer.status === 401) location.reload();
-  const kind = answer.headers.get("Content-Type") || "";
-  const text = kind.includes("json") ? (await answer.json()).detail : answer.statusText;
+  const { message } = await problemOf(answer);
   const busy = answer.status === 409 || answer.headers.has("Retry-After");
-  return new Obstacle(text, { busy, last: answer.status < 500 && !busy });
+  return new Obstacle(message, { busy, last: answer.status < 500 && !busy });
 }
 
 /** End it, and let the camera sleep. */
 function stop(text = "Stopped: the camera goes to sleep.", button = "Start again") {
   ending?.abort();
   ending = null;
-  events?.close();
-  events = null;
+  deafen?.();
+  deafen = null;
   show("stopped", text, button);
 }
 
@@ -211,18 +204,13 @@ async function sleep(milliseconds, signal) {
   clearTimeout(timer);
 }
 
-/** Hear from the station what the camera is at. */
-function listen() {
-  events?.close();
-  events = new EventSource(new URL("api/v1/events", root));
-  events.addEventListener("camera", (event) => {
-    const camera = JSON.parse(event.data);
-    if (camera.name !== name) return;
-    if (shown === "starting" && PHASES[camera.phase]) {
-      $("status").textContent = PHASES[camera.phase];
-    }
-    if (shown === "busy" && camera.phase === null) hurry?.();
-  });
+/** What the station says of a camera. */
+function heardOf(camera) {
+  if (camera.name !== name) return;
+  if (shown === "starting" && PHASES[camera.phase]) {
+    $("status").textContent = PHASES[camera.phase];
+  }
+  if (shown === "busy" && camera.phase === null) hurry?.();
 }
 
 // -- what a person does

@@ -70,7 +70,7 @@ export class Player {
     const source = new Source();
     this.video.disableRemotePlayback = true;  // or iPhones want another source beside it
     this.url = URL.createObjectURL(source);
-    const opened = happened(source, "sourceopen");
+    const opened = happened(source, ["sourceopen"]);
     this.video.src = this.url;
     await opened;
     this.buffer = source.addSourceBuffer(mime);
@@ -81,7 +81,7 @@ export class Player {
   /** Show some more. */
   async append(data) {
     if (!data.length) return;
-    const ready = happened(this.buffer, "updateend", "error");
+    const ready = happened(this.buffer, ["updateend", "error"]);
     this.buffer.appendBuffer(data);
     await ready;
     if (this.video.error) throw new TypeError(this.video.error.message);
@@ -104,7 +104,7 @@ export class Player {
   async forget() {
     const { buffered, currentTime } = this.video;
     if (!buffered.length || buffered.start(0) > currentTime - KEPT - 5) return;
-    const gone = happened(this.buffer, "updateend", "error");
+    const gone = happened(this.buffer, ["updateend", "error"]);
     this.buffer.remove(0, currentTime - KEPT);
     await gone;
   }
@@ -119,8 +119,10 @@ export class Player {
   }
 }
 
-function happened(target, ...names) {
+/** Wait for one of these events, or for the signal. */
+export function happened(target, names, signal) {
   return new Promise((resolve) => {
     for (const name of names) target.addEventListener(name, resolve, { once: true });
+    signal?.addEventListener("abort", resolve, { once: true });
   });
 }

@@ -15,15 +15,19 @@ export function toast(text, action, act) {
   line.className = "toast";
   line.append(text);
   let timer;
-  const wait = () => { timer = setTimeout(() => line.remove(), SECONDS * 1000); };
+  const stay = () => clearTimeout(timer);
+  const wait = () => {
+    stay();
+    timer = setTimeout(() => line.remove(), SECONDS * 1000);
+  };
   if (action) {
     const button = document.createElement("button");
     button.textContent = action;
     button.onclick = () => { line.remove(); act(); };
     line.append(button);
     // Who is about to press it has time.
-    line.onfocusin = line.onpointerenter = () => clearTimeout(timer);
-    line.onfocusout = line.onpointerleave = wait;
+    for (const name of ["focusin", "pointerenter"]) line.addEventListener(name, stay);
+    for (const name of ["focusout", "pointerleave"]) line.addEventListener(name, wait);
   }
   box.replaceChildren(line);
   wait();

@@ -1,6 +1,6 @@
 // The picture that fills the screen. `#m5` in the address shows picture 5: Back closes it.
 
-import { root } from "./api.js";
+import { fetchPage, root } from "./api.js";
 import { favourite, remove } from "./medium.js";
 import { trouble } from "./toast.js";
 
@@ -40,19 +40,21 @@ function ofPage(page) {
 export class Viewer {
   #dialog;
   #grid;
+  #stage;
+  #side;
   #shown = null;
   #pushed = false;
 
   constructor(dialog, grid) {
     this.#dialog = dialog;
     this.#grid = grid;
-    this.stage = dialog.querySelector(".stage");
-    this.side = dialog.querySelector(".side");
+    this.#stage = dialog.querySelector(".stage");
+    this.#side = dialog.querySelector(".side");
     grid.days.addEventListener("click", (event) => this.#tapped(event));
     dialog.addEventListener("click", (event) => this.#pressed(event));
     document.addEventListener("keydown", (event) => this.#typed(event));
-    dialog.addEventListener("cancel", (event) => { event.preventDefault(); this.leave(); });
-    dialog.addEventListener("close", () => this.leave());
+    dialog.addEventListener("cancel", (event) => { event.preventDefault(); this.#leave(); });
+    dialog.addEventListener("close", () => this.#leave());
     addEventListener("popstate", () => this.#follow());
     document.addEventListener("medium", ({ detail }) => this.#changed(detail));
     this.#swipes();
@@ -67,7 +69,7 @@ export class Viewer {
     history.pushState(null, "", `#${tile.id}`);
     this.#pushed = true;
     this.#show(ofTile(tile));
-    this.stage.querySelector("video")?.play().catch(() => {});
+    this.#stage.querySelector("video")?.play().catch(() => {});
   }
 
   #pressed(event) {
@@ -91,9 +93,9 @@ export class Viewer {
 
   #do(what) {
     const { id, favourite: loved } = this.#shown;
-    if (what === "close") this.leave();
+    if (what === "close") this.#leave();
     if (what === "newer" || what === "older") this.#turn(what).catch(trouble);
-    if (what === "facts") this.#facts(this.side.hidden);
+    if (what === "facts") this.#facts(this.#side.hidden);
     if (what === "favourite") favourite(id, !loved).catch(trouble);
     if (what === "remove") remove(id).catch(trouble);
   }
@@ -107,21 +109,17 @@ export class Viewer {
       const tile = document.getElementById(`m${id}`);
       try {
         const page = new URL(`media/${id}${location.search}`, root);
-        this.#show(tile ? ofTile(tile) : await this.#fetch(page));
+        this.#show(tile ? ofTile(tile) : ofPage(await fetchPage(page)));
       } catch (error) {
-        this.leave();
+        this.#leave();
         trouble(error);
       }
     }
   }
 
-  async #fetch(url) {
-    return ofPage(await this.#grid.fetchPage(url));
-  }
-
   #show(shown) {
     this.#shown = shown;
-    this.stage.replaceChildren(shown.video ? this.#video() : this.#photo());
+    this.#stage.replaceChildren(shown.video ? this.#video() : this.#photo());
     const caption = this.#dialog.querySelector(".caption");
     const small = document.createElement("small");
     [caption.textContent, small.textContent] = shown.caption;
@@ -131,7 +129,7 @@ export class Viewer {
     if (!this.#dialog.contains(document.activeElement)) {
       this.#dialog.querySelector("[data-do=close]").focus(); // what had it is gone
     }
-    if (!this.side.hidden) this.#facts(true);
+    if (!this.#side.hidden) this.#facts(true);
     this.#ends();
     this.#preload();
   }
@@ -205,7 +203,7 @@ export class Viewer {
     const from = this.#shown;
     let next = null;
     if (from[what]) {
-      next = await this.#fetch(from[what]);
+      next = ofPage(await fetchPage(from[what]));
     } else {
       let tile = this.#tile(what);
       if (!tile && what === "older" && await this.#grid.more()) tile = this.#tile(what);
@@ -219,15 +217,15 @@ export class Viewer {
   /** Show, or hide, what is known of it. */
   async #facts(wanted) {
     const { id } = this.#shown;
-    this.side.hidden = !wanted;
+    this.#side.hidden = !wanted;
     this.#dialog.classList.toggle("split", wanted);
     this.#dialog.querySelector("[data-do=facts]").setAttribute("aria-expanded", wanted);
     if (!wanted) return;
     try {
-      const page = await this.#grid.fetchPage(new URL(`media/${id}`, root));
-      if (id === this.#shown?.id) this.side.replaceChildren(page.querySelector(".about"));
+      const page = await fetchPage(new URL(`media/${id}`, root));
+      if (id === this.#shown?.id) this.#side.replaceChildren(page.querySelector(".about"));
     } catch (error) {
-      this.side.replaceChildren(error.message);
+      this.#side.replaceChildren(error.message);
     }
   }
 
@@ -247,7 +245,7 @@ export class Viewer {
   #gone() {
     const next = this.#tile("older") || this.#tile("newer");
     if (!next) {
-      this.leave();
+      this.#leave();
       return;
     }
     this.#turnTo(next);
@@ -264,7 +262,7 @@ export class Viewer {
   }
 
   /** Close it, as Back does. */
-  leave() {
+  #leave() {
     if (!location.hash.startsWith("#m")) return;
     if (this.#pushed) history.back();
     else history.replaceState(null, "", location.pathname + location.search);
@@ -276,9 +274,9 @@ export class Viewer {
     if (!shown) return;
     this.#pushed = false;
     this.#shown = null;
-    this.stage.replaceChildren();
+    this.#stage.replaceChildren();
     this.#dialog.close();
-    const tile = shown && document.getElementById(`m${shown.id}`);
+    const tile = document.getElementById(`m${shown.id}`);
     tile?.scrollIntoView({ block: "nearest" });
     tile?.focus({ preventScroll: true });
   }
@@ -286,25 +284,25 @@ export class Viewer {
   /** Left and right turn, down closes; with two fingers one zooms, as everywhere. */
   #swipes() {
     let from = null;
-    const move = (x) => { if (this.stage.firstChild) this.stage.firstChild.style.translate = x; };
-    this.stage.addEventListener("pointerdown", (event) => {
+    const move = (x) => { if (this.#stage.firstChild) this.#stage.firstChild.style.translate = x; };
+    this.#stage.addEventListener("pointerdown", (event) => {
       const zoomed = (window.visualViewport?.scale ?? 1) > 1.01;
-      this.stage.classList.toggle("zoomed", zoomed);
+      this.#stage.classList.toggle("zoomed", zoomed);
       const single = event.isPrimary && event.pointerType !== "mouse" && !zoomed;
       from = single && !event.target.closest("video, a") ? event : null;
       if (!event.isPrimary) move("");
     });
-    this.stage.addEventListener("pointermove", (event) => {
+    this.#stage.addEventListener("pointermove", (event) => {
       if (from?.pointerId === event.pointerId) move(`${event.clientX - from.clientX}px`);
     });
-    this.stage.addEventListener("pointercancel", () => { from = null; move(""); });
-    this.stage.addEventListener("pointerup", (event) => {
+    this.#stage.addEventListener("pointercancel", () => { from = null; move(""); });
+    this.#stage.addEventListener("pointerup", (event) => {
       if (from?.pointerId !== event.pointerId) return;
       const [x, y] = [event.clientX - from.clientX, event.clientY - from.clientY];
       from = null;
       move("");
       if (Math.abs(x) > Math.max(SWIPE, Math.abs(y))) this.#do(x < 0 ? "older" : "newer");
-      else if (y > 2 * SWIPE && y > Math.abs(x)) this.leave();
+      else if (y > 2 * SWIPE && y > Math.abs(x)) this.#leave();
     });
   }
 }
