@@ -166,6 +166,15 @@ class ThumbnailTests(LibraryCase):
         patch.restore()
         self.assertIsNotNone(await self.library.thumbnail(medium.id))
 
+    async def test_no_file_any_more(self) -> None:
+        """A pipe that somebody puts in its place keeps nobody waiting."""
+        await self.library.open()
+        path = (await self.fetch(PHOTO, picture(50, 30))).path
+        (medium,) = (await self.library.browse()).media
+        path.unlink()
+        os.mkfifo(path)
+        await self.assertTrouble(self.library.thumbnail(medium.id), "no file any more")
+
     async def test_removed(self) -> None:
         """What is in the trash can be looked at; its thumbnail goes when it goes."""
         await self.library.open()

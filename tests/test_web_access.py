@@ -145,6 +145,15 @@ class SessionTests(AccessTestCase):
         if place < len(cookie) - 1 and changed != cookie:
             self.assertIsNone(found)
 
+    def test_clock(self) -> None:
+        """A clock that is set back, as on a Pi that has just started, logs nobody out."""
+        cookie = self.login()
+        self.wall -= 10 * 365 * 86400
+        self.assertIsNotNone(self.access.session(cookie))
+        for wall in (-1e9, 0.0, 1e12):  # no clock should say that; they begin anew, no more
+            self.wall = wall
+            self.assertIsNotNone(self.access.session(self.access.new_guest()))
+
     def test_it_ends(self) -> None:
         """After 30 days, by a new password, by none, and by a deleted secret."""
         cookie = self.login()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from itertools import product
 from typing import Any
 from unittest import mock
 
@@ -294,8 +295,8 @@ class StillTests(LiveTestCase):
     async def test_refused(self) -> None:
         """Pages of others cannot wake it; nonsense is said to be such; trouble is told."""
         await self.begin()
-        for path in (STILL + "?wake=yes", STREAM):
-            reply = await self.get(path, Sec_Fetch_Site="cross-site", Sec_Fetch_Dest="image")
+        for path, use in product((STILL + "?wake=yes", STREAM), ("image", "document")):
+            reply = await self.get(path, Sec_Fetch_Site="cross-site", Sec_Fetch_Dest=use)
             self.assertEqual(reply.status, 403)
         self.assertEqual((await self.get(STILL + "?wake=maybe")).status, 400)
         self.assertEqual(self.camera.starts, 0)

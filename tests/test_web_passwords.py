@@ -64,6 +64,13 @@ class HashTests(TestCase):
             self.assertIn(hint, str(error))
             self.assertNotIn("\n", str(error))
 
+    def test_endless(self) -> None:
+        """What is too long is refused before it costs anything: to normalise it takes seconds."""
+        endless = "a\u0315\u0300" * 20_000
+        with mock.patch("unicodedata.normalize", side_effect=AssertionError("normalised")):
+            self.assertFalse(verify(endless, cheap_line("owls at night")))
+            self.assertRaises(ConfigError, hash_password, endless)
+
     def test_nonsense_is_wrong(self) -> None:
         """What can be no password is a wrong one, and costs nothing to find out."""
         line = cheap_line("owls at night")

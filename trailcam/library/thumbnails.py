@@ -8,9 +8,12 @@ Blocking; C{root} is the library.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from trailcam.durable import write_whole
 from trailcam.library.files import STATE, make_folder
@@ -55,12 +58,21 @@ def make(root: Path, sha256: str, source: Path, is_photo: bool) -> Thumbnail:
     """
     if (there := cached(root, sha256)) is not None:
         return there
-    with source.open("rb") as file:
+    with _open(source) as file:
         image = shrink(file, is_photo, WIDTH)
     path = _path(root, sha256)
     make_folder(make_folder(path.parent.parent) / path.parent.name)
     write_whole(path, image or b"")
     return Thumbnail(path if image else None)
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a file, and nothing that somebody put in its place: a pipe would keep us for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file any more", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def drop(root: Path, shown: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ could not be reached has not said it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -141,6 +142,12 @@ def _visit(row: Sequence[Any]) -> Visit:
         datetime.fromisoformat(ended),
         outcome,
         why,
-        json.loads(phases),
+        _finite(json.loads(phases)),
         *numbers,
     )
+
+
+def _finite(phases: Mapping[str, Any]) -> dict[str, float]:
+    """What a damaged index holds may be no number, or one that JSON cannot tell."""
+    numbers = {name: taken for name, taken in phases.items() if isinstance(taken, int | float)}
+    return {name: taken for name, taken in numbers.items() if math.isfinite(taken)}

@@ -41,6 +41,8 @@ SESSION_SECONDS = 30 * 86400
 _MOST_ENDED = 1000
 #: No cookie of ours is longer; characters.
 _LONGEST_COOKIE = 200
+#: No clock that was ever set is later: the year 2106.
+_LAST_TIME = (1 << 32) - 1
 _GUEST, _MEMBER = "g", "m"
 _SECRET = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -169,7 +171,7 @@ class Access:
             return None
         try:
             return self._read(cookie)
-        except BadSignature:  # which is also the base of: too old
+        except BadSignature:
             return None
         except LibraryError as error:
             self._tell(error)
@@ -179,9 +181,10 @@ class Access:
         hashed = self._password.get()
         ended = self._all_ended()  # first: it may make the key anew
         signer = self._signer(hashed)
-        value, began = signer.unsign(cookie, max_age=SESSION_SECONDS, return_timestamp=True)
+        # Not by its own idea of age: who logged in before the clock was set back stays.
+        value, began = signer.unsign(cookie, return_timestamp=True)
         kind, ident = chr(value[0]), value[1:].decode()
-        if ident in ended:
+        if ident in ended or signer.get_timestamp() - began.timestamp() > SESSION_SECONDS:
             return None
         return Session(ident, kind == _GUEST, began)
 
@@ -288,7 +291,7 @@ class _Signer(TimestampSigner):
         self._wall_clock = wall_clock
 
     def get_timestamp(self) -> int:
-        return int(self._wall_clock())
+        return max(0, min(int(self._wall_clock()), _LAST_TIME))
 
 
 def _read_secret(text: str) -> str:

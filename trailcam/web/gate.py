@@ -10,6 +10,7 @@ one of our own pages, which know the session's secret word.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
@@ -30,7 +31,8 @@ _POLICY = (
     "base-uri 'none'; frame-ancestors {frames}"
 )
 #: What proxies add for those who have passed through them.
-_FORWARDED = ("x-forwarded-for", "x-forwarded-host", "forwarded", "x-real-ip", "via")
+_FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "x-real-ip",
+              "cf-connecting-ip", "via")  # fmt: skip
 
 
 class Gate:
@@ -51,7 +53,9 @@ class Gate:
         """
         trusted = self.trusts(asked)
         locked = self._access.has_password  # once: the command line may change it any time
-        if not locked and not trusted:
+        if trusted:
+            self._check_detour(asked)
+        elif not locked:
             self._check_host(asked)
         asked = self._recognise(asked)
         known = asked.machine is not None or (
@@ -70,6 +74,15 @@ class Gate:
     def trusts(self, asked: Asked) -> bool:
         """Whether it comes from a proxy that has asked for a password itself."""
         return peer(asked) in self._settings.trusted_proxies
+
+    def client(self, asked: Asked) -> str:
+        """Who asks: the peer, or whom a proxy on this computer, or a trusted one, has for its."""
+        address = peer(asked)
+        if is_loopback(address) or self.trusts(asked):
+            last = (asked.header("x-forwarded-for") or "").rpartition(",")[2].strip()
+            with contextlib.suppress(ValueError):
+                return str(ip_address(last))
+        return address
 
     def to_login(self, asked: Asked) -> Answer:
         """Where a person goes who is not known."""
@@ -163,12 +176,19 @@ class Gate:
             )
         return machine
 
+    def _check_detour(self, asked: Asked) -> None:
+        """
+        A browser beside a trusted proxy may not be taken for it: if a page lets its own name point
+        here, that has our very port, which nobody has who comes through the proxy.
+        """
+        host, port = _host(asked)
+        ours = getattr(asked.raw.getHost(), "port", None)
+        if is_loopback(peer(asked)) and port == ours and not _is_our_name(host):
+            raise Refused(403, "come through the proxy, or by a name of this computer")
+
     def _check_host(self, asked: Asked) -> None:
         """Nobody may come from elsewhere, through a proxy, or by a name that is not loopback's."""
-        try:
-            host = urlsplit(f"//{asked.header('host') or 'localhost'}").hostname or ""
-        except ValueError:
-            raise Refused(400, "the Host header makes no sense") from None
+        host, _ = _host(asked)
         through_proxy = any(asked.header(name) for name in _FORWARDED)
         from_here = is_loopback(peer(asked)) or not peer(asked)
         if _is_our_name(host) and from_here and not through_proxy:
@@ -178,6 +198,19 @@ class Gate:
             "without a password this station is for its own computer only: set one with "
             "`trailcam passwd`",
         )
+
+
+def _host(asked: Asked) -> tuple[str, int | None]:
+    """
+    The name and the port that the browser believes that we have.
+
+    @raise Refused: when they are none.
+    """
+    try:
+        parts = urlsplit(f"//{asked.header('host') or 'localhost'}")
+        return parts.hostname or "", parts.port
+    except ValueError:
+        raise Refused(400, "the Host header makes no sense") from None
 
 
 def peer(asked: Asked) -> str:

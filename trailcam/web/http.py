@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
+from twisted.web.http import parse_qs
 from zope.interface import implementer
 
 from trailcam.errors import TrailcamError, WrongRequest
@@ -171,8 +172,12 @@ class Asked:
 
     def form(self, name: str) -> str:
         """A field of the form that was sent; empty where it is not there."""
-        values = self.raw.args.get(name.encode(), [b""]) if self.raw.method == b"POST" else [b""]
-        text: str = values[0].decode("utf-8", "replace")
+        kind = (self.header("content-type") or "").partition(";")[0].strip().lower()
+        if self.raw.method != b"POST" or kind != "application/x-www-form-urlencoded":
+            return ""
+        self.raw.content.seek(0)
+        fields = parse_qs(self.raw.content.read(), keep_blank_values=True)
+        text: str = fields.get(name.encode(), [b""])[0].decode("utf-8", "replace")
         return text
 
     def json(self) -> dict[str, Any]:

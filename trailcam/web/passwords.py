@@ -66,6 +66,8 @@ def check_password(text: str) -> None:
 
     @raise ConfigError: when it is too short or too long, or no text.
     """
+    if len(text) > _LONGEST:  # before it is normalised, which would take seconds
+        raise ConfigError(f"this password is too long: take at most {_LONGEST} bytes")
     try:
         password = _bytes(text)
     except UnicodeEncodeError:
@@ -100,6 +102,8 @@ def verify(text: str, hashed: str) -> bool:
         line = _read(hashed)
     except ValueError:
         raise LibraryError(f"what is kept of the password is damaged: {_MEND}") from None
+    if len(text) > _LONGEST:  # before it is normalised, which would take seconds
+        return False
     try:
         password = _bytes(text)
     except UnicodeEncodeError:

@@ -112,9 +112,8 @@ class _Live:
 
         @raise Refused: when it may not.
         """
-        site = asked.header("sec-fetch-site") or "none"
-        if site not in ("none", "same-origin") and asked.header("sec-fetch-dest") != "document":
-            # Nobody could see it there, but it would cost battery.
+        if (asked.header("sec-fetch-site") or "none") not in ("none", "same-origin"):
+            # Be it a picture there or a link: it would cost battery that nobody here has offered.
             raise Refused(403, "the pages of others may not call the camera: open ours")
         viewers = sum(service.viewers for service in self._context.cameras.values())
         if viewers >= MOST_VIEWERS:

@@ -11,6 +11,7 @@ from importlib.resources import files
 from trailcam._version import __version__
 from trailcam.errors import LibraryError
 from trailcam.extras import missing
+from trailcam.library.files import STATE
 from trailcam.web.api.values import Json, time_json
 from trailcam.web.context import Context
 from trailcam.web.http import JSON, Answer, Asked, Refused, json_answer
@@ -68,7 +69,8 @@ class _Station:
     async def health(self, asked: Asked) -> Answer:
         """Whether it works, for whoever restarts what does not; it tells no more than that."""
         try:
-            await self._context.open_library()
+            library = await self._context.open_library()
+            await self._worker.call(_disk, str(library.path / STATE))  # it may have gone since
         except LibraryError:
             raise Refused(503, "the library cannot be used: see the log") from None
         return Answer(b"ok\n", 200, _TEXT)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from trailcam.errors import LibraryError
+from trailcam.logs import make_logger
 from trailcam.web.access import TooManyAttempts, WrongPassword
 from trailcam.web.context import Context
-from trailcam.web.gate import Gate, peer
+from trailcam.web.gate import Gate
 from trailcam.web.http import Answer, Asked, redirect
 from trailcam.web.routes import Route
 from trailcam.web.templating import page
 
 __all__ = ["login_routes"]
+
+_log = make_logger(__name__)
 
 
 def login_routes(context: Context, gate: Gate) -> list[Route]:
@@ -41,7 +45,7 @@ class _Login:
         """Try the password."""
         where = _local(asked.form("next"))
         try:
-            value = await self._access.login(asked.form("password"), peer(asked))
+            value = await self._access.login(asked.form("password"), self._gate.client(asked))
         except WrongPassword as error:
             return self._form(asked, where, str(error), 403)
         except TooManyAttempts as error:
@@ -52,7 +56,10 @@ class _Login:
 
     async def log_out(self, asked: Asked) -> Answer:
         """End the session, also for whoever may have copied it."""
-        await self._access.end(self._gate.cookie(asked))
+        try:
+            await self._access.end(self._gate.cookie(asked))
+        except LibraryError as error:  # it is over, but may be valid again after a restart
+            _log.warn("web: {error}", error=str(error))
         return redirect(asked, "login").having(**self._gate.set_cookie(asked, ""))
 
     def _form(self, asked: Asked, where: str, problem: str = "", status: int = 200) -> Answer:
@@ -66,7 +73,9 @@ def _local(where: str) -> str:
     except ValueError:
         return ""
     foreign = parts.scheme or parts.netloc or where.startswith(("/", "\\")) or "\\" in where
-    if foreign or ".." in where or not where.isascii() or not where.isprintable():
+    if foreign or "%" in parts.path or not where.isascii() or not where.isprintable():
+        return ""
+    if ".." in where:
         return ""
     if parts.path in ("login", "logout"):
         return ""
