@@ -33,7 +33,7 @@ class Service:
         self.due: datetime | None = None
         self.error: TrailcamError | None = None
         self.viewers = 0
-        self.camera = SimpleNamespace(local_port=0, remembered=False)
+        self.camera = SimpleNamespace(local_port=0, remembered=False, session=None)
         self.visits = 0
         self.over: Deferred[None] = Deferred()
 
@@ -76,12 +76,16 @@ class BoardTests(TestCase):
         """Phases, the port while connected, the transfer, and how it went are told in turn."""
         self.assertEqual((self.state().word, self.state().since), ("new", None))
         self.enter("connecting")
-        self.garden.camera = SimpleNamespace(local_port=40123, remembered=True)
+        self.garden.camera = SimpleNamespace(local_port=40123, remembered=True, session=object())
         self.assertIsNone(self.state().port, "another answer may come")
         for phase in ("login", "information", "syncing"):
             self.enter(phase)
             self.assertEqual((self.state().word, self.state().port), (phase, 40123))
         self.assertTrue(self.state().remembered)
+        self.garden.camera.session = None
+        self.assertTrue(self.state().lost)
+        self.garden.camera.session = object()
+        self.assertFalse(self.state().lost)
         progress = Transferring("garden", 1, 4, 1000)
         self.board.happened(progress)
         self.assertEqual(self.state().transfer, progress)

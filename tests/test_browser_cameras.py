@@ -33,12 +33,25 @@ class CamerasTests(BrowserCase):
         page.get_by_text("5 pictures").wait_for()
         self.assertTrue(bar.is_hidden())
         self.look(page, "cameras-done")
+        self.cut_radio(page)
         page.get_by_role("button", name="Visit now").click()
         page.get_by_text("nothing new").wait_for()
         page.get_by_role("link", name="garden", exact=True).click()
         page.get_by_role("img", name="Battery: ").wait_for()
         self.assertEqual(page.locator("ol.visits > li").count(), 2)
         self.look(page, "camera")
+
+    def cut_radio(self, page: Page) -> None:
+        """A press on what demos have beside the other buttons is answered."""
+        page.route("**/outage?*", lambda route: route.fulfill(status=202, json={"seconds": 8}))
+        page.eval_on_selector("[data-visit]", """visit => {
+            const button = visit.cloneNode();
+            button.dataset.post = button.dataset.post.replace(/visit$/, "outage?seconds=8");
+            visit.after(button);
+            button.click();
+            button.remove();
+        }""")
+        page.get_by_text("The radio is cut for 8 s.").wait_for()
 
     def test_gone_and_back(self) -> None:
         """When the station goes away the page says so; when it is back, so is the page, with what

@@ -91,6 +91,42 @@ class GalleryTests(BrowserCase):
             assert count is not None
             self.assertEqual(int(count.inner_text()), len(day.query_selector_all(".tile")))
         self.look(page, "gallery-end")
+        self.come_back(page)
+
+    def come_back(self, page: Page) -> None:
+        """The place in the list is found again: after another page, and after a reload in
+        the viewer, which then closes near its picture."""
+        place = page.evaluate("scrollTo(0, document.body.scrollHeight - 1500), scrollY")
+        here = "place => Math.abs(scrollY - place) < 2"
+        page.eval_on_selector("nav [href$=cameras]", "link => link.click()")
+        page.wait_for_url("**/cameras")
+        page.go_back()
+        page.wait_for_function(here, arg=place)
+        self.assertEqual(len(self.tiles(page)), 200)
+        page.eval_on_selector("#m20", "tile => tile.click()")
+        page.reload()
+        self.shows(page, 20)
+        page.wait_for_selector("#m1", state="attached")
+        page.keyboard.press("Escape")
+        page.wait_for_selector("#viewer", state="hidden")
+        page.wait_for_function("() => document.activeElement.id === 'm20' && scrollY > 3000")
+
+    def test_modules(self) -> None:
+        """All modules of a page are asked for at once, and no others: nobody waits for a chain."""
+        station = self.gallery(1)
+        page = self.open(station.url)
+        for path in ("", "media/1", "trash", "cameras", "cameras/garden", "cameras/garden/live"):
+            page.goto(station.url + path, wait_until="networkidle" if not path else "load")
+            early = page.eval_on_selector_all(
+                "link[rel=modulepreload], script[src]",
+                "all => all.map(each => each.href || each.src)",
+            )
+            page.wait_for_function("() => document.readyState === 'complete'")
+            loaded = page.evaluate(
+                "performance.getEntriesByType('resource').map(each => each.name)"
+                ".filter(name => /[.]js($|[?])/.test(name))"
+            )
+            self.assertEqual(sorted(loaded), sorted(early), path)
 
     def test_keys(self) -> None:
         """Arrows turn, f marks, Delete deletes, what was deleted can be had back, Back closes."""
@@ -110,24 +146,48 @@ class GalleryTests(BrowserCase):
         page.fill(".side textarea", "a fox <b>")
         page.click(".side form button")
         page.wait_for_selector("#m70.noted", state="attached")
+        page.fill(".side textarea", "a vixen")
         page.keyboard.press("Escape")
         page.wait_for_selector("#viewer", state="hidden")
+        page.get_by_text("The note is saved.").wait_for()
         page.wait_for_url(station.url)
         page.click("#m69")
+        page.wait_for_selector(".side:not([inert]) [data-medium='69']")
+        page.fill(".side textarea", "a hare")
+        page.click("[data-do=older]")
+        page.wait_for_selector("#m69.noted", state="attached")
+        page.wait_for_selector(".side:not([inert]) [data-medium='68']")
+        page.fill(".side textarea", "an owl")
+        page.go_back()
+        page.wait_for_selector("#m68.noted", state="attached")
+        page.goto(f"{station.url}media/70")
+        self.assertEqual(page.input_value("textarea"), "a vixen")
+        page.fill("textarea", "a fox")
+        page.go_back()
+        page.click("#m70")
+        page.keyboard.press("i")
+        page.wait_for_function("() => document.querySelector('textarea')?.value === 'a fox'")
+        page.keyboard.press("i")
+        page.keyboard.press("ArrowRight")
         self.shows(page, 69)
         page.keyboard.press("Delete")
         self.shows(page, 68)
         self.assertNotIn(69, self.tiles(page))
         self.assertFalse(list(self.library.glob("*/*/*_100-0069-*")))
-        page.click(".toast button")
+        page.keyboard.press("u")
         self.shows(page, 69)
         self.assertEqual(self.tiles(page)[:3], [70, 69, 68])
         self.assertTrue(list(self.library.glob("*/*/*_100-0069-*")))
-        page.keyboard.press("ArrowLeft")  # without the button that was pressed
+        page.keyboard.press("ArrowLeft")
         self.shows(page, 70)
         page.go_back()
         page.wait_for_selector("#viewer", state="hidden")
         page.reload()
+        page.select_option("[name=kind]", "video")
+        page.wait_for_selector("text=No pictures like that")
+        page.go_back()
+        page.wait_for_selector("#m70")
+        self.assertEqual(page.input_value("[name=kind]"), "")
         self.assertEqual(page.locator(".tile.loved.noted").get_attribute("id"), "m70")
 
     def test_beyond(self) -> None:
@@ -236,6 +296,8 @@ class GalleryTests(BrowserCase):
         page.click("text=Deleted pictures")
         self.look(page, "trash")
         page.click("text=Have it back")
-        page.wait_for_selector("li[data-medium]", state="detached")
+        page.wait_for_selector("text=Nothing was deleted")
+        page.click("text=Show it")
+        page.wait_for_url("**/media/2")
         page.goto(station.url)
         self.assertEqual(self.tiles(page), [3, 2, 1])

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from tests.browser import BrowserCase, Page, Station
-from tests.processes import eventually
+from tests.processes import Simulator, eventually
 from tests.test_fragments import LARGE, live_frame, pictures
 from trailcam.fragments import Fragmenter, Opening
 
@@ -87,6 +87,7 @@ class WatchTests(BrowserCase):
                          [False, "undefined"])  # fmt: skip
         self.assertLess(page.evaluate("pictureCame - pieceCame"), 1000)
         self.moves(page)
+        self.freezes(page, station.simulators["garden"])
         self.snapshot(page)
         self.look(page, "live_phone")
         other = self.watch(station.url, dark=True)
@@ -109,6 +110,13 @@ class WatchTests(BrowserCase):
         self.assertGreater(page.evaluate("video.getVideoPlaybackQuality().totalVideoFrames"), 5)
         self.assertLess(page.evaluate("video.buffered.end(0) - video.currentTime"), 2.5)
         page.wait_for_selector("#numbers:has-text('pictures/s')")
+
+    def freezes(self, page: Page, camera: Simulator) -> None:
+        """While nothing comes, the numbers say so."""
+        camera.send(signal.SIGSTOP)
+        page.wait_for_selector("#numbers:has-text(', 0 pictures/s')")
+        camera.send(signal.SIGCONT)
+        page.wait_for_selector("#numbers:has-text('s behind')")
 
     def snapshot(self, page: Page) -> None:
         """The button gives a JPEG, of the size that the camera sends."""

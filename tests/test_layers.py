@@ -54,7 +54,7 @@ HOUSE = (
     # What is seen of it in a browser, with an extra of its own.
     "web web.private web.passwords web.settings web.throttle web.tokens web.access",
     "web.http web.routes",
-    "web.templating web.gate web.context web.resource web.site web.conditions web.files",
+    "web.templating web.gate web.context web.resource web.site web.conditions web.files web.warmer",
     "web.api.values web.api.filters",
     "web.api.states web.charts",
     "web.pages.words",

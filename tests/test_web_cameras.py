@@ -23,7 +23,7 @@ from trailcam.cameraservice import CameraService
 from trailcam.config import CameraConfig
 from trailcam.errors import LibraryError
 from trailcam.extras import missing
-from trailcam.happenings import NewMedia, Transferring, VisitEnded
+from trailcam.happenings import NewMedia, PhaseBegan, Transferring, VisitEnded
 from trailcam.library import Visit
 from trailcam.target import Target
 from trailcam.web.charts import WIDTH, battery_chart, segments
@@ -317,8 +317,13 @@ class PageTests(WebCase):
         self.stop(self.garden)
 
     def test_visiting(self) -> None:
-        """While files come: how many, from which port, and no second visit can be begun."""
+        """While files come: how many, from which port, and no second visit can be begun. Before,
+        it is told when that will be."""
         self.post("/api/v1/cameras/garden/visit")
+        for phase, when in (("showing", "when the live view is over"), (None, "in a moment"),
+                            ("waking", "going on")):  # fmt: skip
+            self.board.happened(PhaseBegan("garden", phase, NOW))
+            self.assertRegex(self.page("/cameras"), f"<dt>Next visit</dt><dd>\\s*{when}")
         while self.board.state(self.garden).phase != "syncing":
             self.network.advance(0.001)
         self.board.happened(Transferring("garden", 1, 4, 1_500_000))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.webstation import PAGE, Reply, WebTestCase, picture, reactor
 from trailcam.extras import missing
+from trailcam.happenings import NewMedia, PhaseBegan
 
 MEGA = 1 << 20
 FILE = "/api/v1/media/1/file"
@@ -234,6 +237,9 @@ class FileTests(WebTestCase):
         style = await self.get("/" + asset("trailcam.css"))
         self.assertEqual(style.headers["content-type"], "text/css; charset=utf-8")
         self.assertIn("immutable", style.headers["cache-control"])
+        packed = await self.get("/static/trailcam.css", Accept_Encoding="gzip, br")
+        self.assertEqual(gzip.decompress(packed.body), style.body)
+        self.assertNotEqual(packed.headers["etag"], style.headers["etag"])
         again = await self.get("/static/trailcam.css", If_None_Match=style.headers["etag"])
         self.assertEqual((again.status, again.headers["cache-control"]), (304, "no-cache"))
         for path in ("..%2Faccess.py", "../access.py", "..", "", "no.css", ".hidden.css",
@@ -243,6 +249,21 @@ class FileTests(WebTestCase):
 
 class ThumbnailTests(WebTestCase):
     """Small pictures, which are made when they are first asked for."""
+
+    async def test_before_anybody_asks(self) -> None:
+        """When a visit is over they are made of what is new; not while a camera is visited."""
+        self.cameras = ("garden",)
+        await self.serve()
+        await self.bring(3)
+        board, now = self.context.board, datetime.now(UTC)
+        board.happened(PhaseBegan("garden", "syncing", now))
+        for file in await self.library.files():
+            board.happened(NewMedia("garden", file))
+        board.happened(PhaseBegan("garden", "leaving", now))
+        made = self.library.path / ".trailcam" / "thumbnails"
+        self.assertEqual(list(made.glob("*/*.jpg")), [])
+        board.happened(PhaseBegan("garden", None, now))
+        await self.until(lambda: len(list(made.glob("*/*.jpg"))) == 3)
 
     async def test_many(self) -> None:
         """Many at once all come, each the picture it belongs to, and are kept."""

@@ -277,7 +277,7 @@ class StillTests(LiveTestCase):
         await self.begin(wake="")
         reply = await self.get(STILL)
         self.assertEqual((reply.status, self.camera.starts), (404, 0))
-        self.assertIn("?wake=yes wakes it", reply.json["detail"])
+        self.assertIn("?wake=yes asks the camera", reply.json["detail"])
         await self.bring(2)
         reply = await self.get(STILL)
         self.assertEqual(reply.status, 303)
@@ -303,8 +303,16 @@ class StillTests(LiveTestCase):
         trouble: list[TrailcamError] = [CameraBusy("a visit is going on"), NoCameraAnswered("no")]
         for error, status in zip(trouble, (409, 503), strict=True):
             self.camera.trouble = error
-            reply = await self.get(STILL)
+            reply = await self.get(STILL + "?wake=yes")
             self.assertEqual((reply.status, reply.json["detail"]), (status, str(error)))
+
+    async def test_while_visited(self) -> None:
+        """While it is visited, who asks for a picture now and then gets the newest photo."""
+        await self.begin()
+        self.camera.trouble = CameraBusy("a visit is going on")
+        self.assertEqual((await self.get(STILL)).status, 404)
+        await self.bring(1)
+        self.assertEqual((await self.get(STILL)).status, 303)
 
     async def test_patience(self) -> None:
         """A camera that sends no picture is not waited for without end."""

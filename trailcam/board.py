@@ -48,7 +48,8 @@ class CameraState:
     @ivar phase: what a visit or a live view is at, as in L{PhaseBegan}; C{None} while neither
         goes on.
     @ivar since: when that began, or ended; aware; C{None}: before we were started.
-    @ivar port: our source port, while a session stands.
+    @ivar lost: whether the session was lost in the middle; it is called again.
+    @ivar port: our source port, while a session stands, or was lost.
     @ivar remembered: whether it is the one that was remembered.
     @ivar transfer: how far the transfer is, while there is one.
     @ivar waiting: whether a visit is wanted that has not begun.
@@ -69,6 +70,7 @@ class CameraState:
     name: str
     phase: str | None = None
     since: datetime | None = None
+    lost: bool = False
     port: int | None = None
     remembered: bool = False
     transfer: Transferring | None = None
@@ -155,11 +157,13 @@ class StatusBoard:
         known, health = self._of(name), assess(self._of(name).visits)
         trouble, why = _trouble(service.error, known.visits)
         waiting = self._waits(service, known)
+        there = service.camera.session is not None
         connected = known.phase in CONNECTED
         return CameraState(
             name,
             phase=known.phase,
             since=known.since,
+            lost=connected and not there,
             port=service.camera.local_port or None if connected else None,
             remembered=connected and service.camera.remembered,
             transfer=known.transfer,

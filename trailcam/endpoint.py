@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from trailcam.errors import ConfigError
 
-__all__ = ["host_and_port", "is_local", "is_loopback", "read_endpoint"]
+__all__ = ["host_and_port", "is_local", "is_loopback", "read_endpoint", "shown"]
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST_PORT = re.compile(
@@ -59,6 +59,15 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def shown(endpoint: str) -> str:
+    """An endpoint as people write it."""
+    where = host_and_port(endpoint)
+    if where is None or endpoint.startswith("ssl:"):
+        return endpoint
+    host, port = where
+    return f"[{host}]:{port}" if ":" in host else f"{host or '0.0.0.0'}:{port}"
 
 
 def host_and_port(endpoint: str) -> tuple[str, int] | None:

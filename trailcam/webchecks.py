@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 
 from trailcam.checks import Finding, Station
-from trailcam.endpoint import host_and_port
+from trailcam.endpoint import host_and_port, shown
 from trailcam.errors import ConfigError, LibraryError
 from trailcam.web.settings import WebSettings, check_access
 
@@ -47,7 +47,7 @@ def _place(endpoint: str, who: str) -> Finding:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        text = f"the pages cannot be at {endpoint} now: {error.strerror}"
+        text = f"the pages cannot be at {shown(endpoint)} now: {error.strerror}"
         mend = "fine if trailcam runs now; else choose another endpoint in [web]"
         return Finding("web", "warning", text, mend)
-    return Finding("web", "ok", f"pages at port {port} of {host or 'every address'}, {who}")
+    return Finding("web", "ok", f"pages at {shown(endpoint)}, {who}")

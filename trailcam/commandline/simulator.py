@@ -59,6 +59,8 @@ def _add_simulate(commands: Commands) -> None:
     add("--firewall", choices=("strict", "session", "off"), default="strict",
         help="whom it answers: only the port that opened the session, until CLOSE or a restart "
         "(strict); or until the session ends (session); or everybody (off)")  # fmt: skip
+    add("--unit", default="C6:00:00:00:00:01", metavar="ID",
+        help="its own id, by which its pictures are known (C6:00:00:00:00:01)")  # fmt: skip
     add("--seed", type=count, default=0, metavar="N", help="of all that is random (0)")
     _add_sleep(parser)
     _add_faults(parser)

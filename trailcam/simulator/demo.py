@@ -160,6 +160,7 @@ class _Demo:
             self._board, outages={"demo": self._fall_silent},
         ))  # fmt: skip
         await web.listen()
+        web.startService()
         return web
 
     def _make_service(self) -> CameraService:
@@ -200,6 +201,9 @@ class _Demo:
         status = 0
         if self._console.as_json:
             status = self._teller.done(self._total, library=str(self._folder))
+        if self._web is None:
+            self._tell("See them in a browser, with another animal every minute: "
+                       "trailcam demo --stay")  # fmt: skip
         self._tell(f"The pictures are in {self._folder}")
         return status or int(self._total.failed > 0)
 

@@ -139,7 +139,7 @@ class Gate:
             raise Refused(
                 403,
                 "this page is too old, or your browser keeps no cookies: load it again. (A program "
-                "needs a token: trailcam token add NAME)",
+                "sends a token as Authorization: Bearer; trailcam token add NAME makes one)",
             )
 
     def _recognise(self, asked: Asked) -> Asked:

@@ -11,6 +11,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
 
+from trailcam.endpoint import shown
 from trailcam.errors import ConfigError
 from trailcam.logs import make_logger
 from trailcam.web.api import api_routes
@@ -21,6 +22,7 @@ from trailcam.web.pages import page_routes
 from trailcam.web.resource import WebResource
 from trailcam.web.routes import Routes
 from trailcam.web.site import Visitors, WebSite
+from trailcam.web.warmer import Warmer
 
 __all__ = ["WebService", "web_resource"]
 
@@ -46,6 +48,7 @@ class WebService(Service):
         """@param context: the station; whoever reaches it may see it, unless it has a password."""
         self._context = context
         self._visitors = Visitors(WebSite(context.reactor, web_resource(context)))
+        self._warmer = Warmer(context)
         self._port: IListeningPort | None = None
         self._listening: Deferred[Any] | None = None
         self.url: str | None = None
@@ -53,6 +56,7 @@ class WebService(Service):
     def startService(self) -> None:
         """Begin to listen; that it cannot is told in the log."""
         super().startService()
+        self._warmer.start()
         self.listen().addErrback(self._failed)
 
     def listen(self) -> Deferred[None]:
@@ -76,6 +80,7 @@ class WebService(Service):
     def stopService(self) -> Deferred[Any]:
         """Listen no more, and break off what is still being told."""
         super().stopService()
+        self._warmer.stop()
         port, self._port, self._listening = self._port, None, None
         self.url = None
         stopping = [maybeDeferred(port.stopListening)] if port is not None else []
@@ -104,7 +109,8 @@ class WebService(Service):
         if isinstance(why, CannotListenError):
             why = getattr(why.socketError, "strerror", None) or why.socketError
         raise ConfigError(
-            f"pages cannot be at {self._context.settings.endpoint}: {why}; choose another endpoint"
+            f"pages cannot be at {shown(self._context.settings.endpoint)}: {why}; choose another "
+            "endpoint"
         )
 
     def _failed(self, failure: Failure) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trailcam.endpoint import is_local
+from trailcam.endpoint import is_local, shown
 from trailcam.errors import ConfigError
 from trailcam.web.passwords import password_file
 
@@ -63,6 +63,6 @@ def check_access(endpoint: str, state: Path) -> None:
     """
     if not is_local(endpoint) and password_file(folder(state)).get() is None:
         raise ConfigError(
-            f"others can reach {endpoint}, so it needs a password: set one with `trailcam passwd "
-            f"--state {shlex.quote(str(state))}`, or listen at 127.0.0.1"
+            f"others can reach {shown(endpoint)}, so it needs a password: set one with "
+            f"`trailcam passwd --state {shlex.quote(str(state))}`, or listen at 127.0.0.1"
         )

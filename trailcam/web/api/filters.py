@@ -22,15 +22,18 @@ FILTERS = ("camera", "from", "to", "kind", "favourite", "removed")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-async def read_filter(asked: Asked, library: Library) -> Filter:
+async def read_filter(asked: Asked, library: Library, *, lenient: bool = False) -> Filter:
     """
     Read the parameters.
 
+    @param lenient: take two days in either order: people choose one after the other.
     @raise WrongRequest: when one of them makes no sense.
     """
     first, last = _day(asked, "from"), _day(asked, "to")
     if first is not None and last is not None and first > last:
-        raise WrongRequest("from must not be after to")
+        if not lenient:
+            raise WrongRequest("from must not be after to")
+        first, last = last, first
     kind = cast(Kind | None, asked.choice("kind", "photo", "video"))
     favourite, removed = asked.flag("favourite"), bool(asked.flag("removed"))
     camera = await _camera(asked, library)

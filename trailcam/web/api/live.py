@@ -19,7 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.python.failure import Failure
 
 from trailcam.cameraservice import CameraService
-from trailcam.errors import CameraLost, LiveViewOver, NoCameraAnswered, TrailcamError
+from trailcam.errors import CameraBusy, CameraLost, LiveViewOver, NoCameraAnswered, TrailcamError
 from trailcam.fragments import Opening
 from trailcam.library import Filter
 from trailcam.viewer import Viewer, Waiting
@@ -127,7 +127,7 @@ class _Live:
         A picture of now, as JPEG.
 
         Programs ask for it again and again. So a camera that sleeps is woken for it only with
-        C{wake=yes}; else the newest photo that is at home is shown.
+        C{wake=yes}; else, and while it is visited, the newest photo that is at home is shown.
         """
         service = self._context.camera(asked)
         wake = asked.choice("wake", "yes", "no")
@@ -136,7 +136,12 @@ class _Live:
         if not service.viewers and wake != "yes" and (wake == "no" or _sleeps(service)):
             return await self._newest(asked, str(service.name))
         self._check(asked)
-        return Answer(await self._shared_still(service), kind="image/jpeg")
+        try:
+            return Answer(await self._shared_still(service), kind="image/jpeg")
+        except CameraBusy:  # programs that ask again and again need not know of each visit
+            if wake == "yes":
+                raise
+            return await self._newest(asked, str(service.name))
 
     async def _newest(self, asked: Asked, name: str) -> Answer:
         library = await self._context.open_library()
@@ -146,7 +151,7 @@ class _Live:
             for medium in found.media:
                 version = version_of(medium.sha256)
                 return redirect(asked, f"api/v1/media/{medium.id}/file?v={version}")
-        raise Refused(404, f"{name} sleeps, and no photo of it is here yet; ?wake=yes wakes it")
+        raise Refused(404, f"no photo of {name} is here yet; ?wake=yes asks the camera for one")
 
     def _shared_still(self, service: CameraService) -> Deferred[bytes]:
         """The picture that is being taken, or else one; who gives up spoils it for nobody."""

@@ -70,6 +70,8 @@ async def look_back(context: Context) -> str | None:
 def text_of(state: CameraState) -> str:
     """A few words for a person."""
     transfer, word = state.transfer, state.word
+    if state.lost:
+        return "Lost it: calling it again"
     if word == "syncing" and transfer is not None and transfer.total:
         return f"Fetching {min(transfer.done + 1, transfer.total)} of {transfer.total}"
     if word == "showing" and state.viewers:
@@ -81,6 +83,8 @@ def text_of(state: CameraState) -> str:
 
 def note_of(state: CameraState) -> str:
     """What there is to add; may be empty."""
+    if state.lost and state.port:
+        return f"From port {state.port}, the one that it knows."
     if state.phase == "showing" and state.waiting:
         return "A visit follows when the live view is over."
     if state.word == "waiting" and state.waits_for is not None:
@@ -92,6 +96,8 @@ def note_of(state: CameraState) -> str:
 
 def mark_of(state: CameraState) -> str:
     """C{good}, C{busy}, C{idle}, C{warn} or C{bad}."""
+    if state.lost:
+        return "warn"
     return _MARKS.get(state.word, "busy")
 
 
@@ -114,6 +120,7 @@ def camera_json(state: CameraState, context: Context) -> Json:
         "note": note_of(state),
         "phase": state.phase,
         "since": time_json(state.since),
+        "lost": state.lost,
         "port": state.port,
         "remembered": state.remembered,
         "transfer": transfer

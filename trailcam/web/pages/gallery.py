@@ -39,7 +39,7 @@ def gallery_routes(context: Context) -> list[Route]:
 
     async def gallery(asked: Asked) -> Answer:
         library = await context.open_library()
-        wanted, before = await read_filter(asked, library), asked.query("before")
+        wanted, before = await read_filter(asked, library, lenient=True), asked.query("before")
         found = await library.browse(wanted, before, PAGE)
         trash = await library.browse(Filter(removed=True), limit=1)
         return page(

@@ -28,7 +28,7 @@ class _Pages:
     async def medium(self, asked: Asked) -> Answer:
         """A picture as a page."""
         library = await self._context.open_library()
-        wanted = await read_filter(asked, library)
+        wanted = await read_filter(asked, library, lenient=True)
         medium = await self._context.medium(asked)
         newer = older = None
         if medium.removed is None:

@@ -19,6 +19,7 @@ export async function call(method, path, body) {
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const answer = await reach(new URL(path, root), {
     method, headers, body: body === undefined ? undefined : JSON.stringify(body),
+    keepalive: method !== "GET", // it gets there even if the page is left
   });
   if (!answer.ok) throw await problemOf(answer);
   return isJson(answer) ? answer.json() : null;

@@ -2,6 +2,7 @@
 
 import { call, fetchPage } from "./api.js";
 import { listen } from "./events.js";
+import { toast } from "./toast.js";
 
 const UNITS = [[86400, 2 * 86400, "days"], [3600, 5400, "h"], [60, 0, "min"]];
 const REST = 1500; // milliseconds between two looks at the page
@@ -40,7 +41,7 @@ function show(camera) {
   const busy = camera.waiting || (camera.phase !== null && camera.phase !== "showing");
   one("visit").disabled = busy;
   showProgress(one("progress"), camera.transfer, busy);
-  one("port").hidden = !camera.port;
+  one("port").hidden = !camera.port || camera.lost;
   one("port").querySelector("b").textContent = camera.port ?? "";
   one("note").textContent = camera.note;
   one("doing").hidden = !(busy || camera.note || camera.port);
@@ -102,7 +103,8 @@ async function press(button) {
   problem.hidden = true;
   button.setAttribute("aria-busy", "true");
   try {
-    await call("POST", button.dataset.post);
+    const answer = await call("POST", button.dataset.post);
+    if (answer.seconds) toast(`The radio is cut for ${answer.seconds} s.`);
   } catch (error) {
     problem.textContent = error.message;
     problem.hidden = false;

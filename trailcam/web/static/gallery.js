@@ -100,6 +100,7 @@ for (const image of days.querySelectorAll(".tile img")) {
 // What is chosen counts at once.
 const filters = document.querySelector(".filters");
 let chosen;
+addEventListener("pageshow", ({ persisted }) => persisted && filters?.reset());
 filters?.addEventListener("change", (event) => {
   // The year 2 is a year that is being typed.
   if (!event.target.name || !event.target.checkValidity()) return;
@@ -123,6 +124,7 @@ async function refresh() {
   const next = page.querySelector(".more a");
   // Where there was nothing before there is more to make than days.
   if (!filters || !link !== !next) {
+    keep();
     location.reload();
     return;
   }
@@ -133,6 +135,22 @@ async function refresh() {
 
 // Hears first what was done to a picture, while its neighbours are still known.
 new Viewer(document.getElementById("viewer"), { days, more });
+
+// The place in a long list is kept for who comes back to it.
+const left = history.state;
+let back = left?.tiles && import("./place.js")
+  .then(({ comeBack }) => comeBack(left, { days, more })).finally(() => { back = null; });
+let still;
+addEventListener("pagehide", keep);
+addEventListener("scroll", () => { // at a reload, pagehide is too late
+  clearTimeout(still);
+  still = setTimeout(keep, 200);
+});
+
+function keep() {
+  const tiles = days.querySelectorAll(".tile").length;
+  if (!back) history.replaceState({ tiles, y: scrollY }, "");
+}
 
 // What was done to a picture shows.
 const removed = new Map();

@@ -266,11 +266,11 @@ let counted = null;
 setInterval(() => {
   const frames = video.getVideoPlaybackQuality?.().totalVideoFrames ?? 0;
   const now = performance.now();
-  if (shown === "playing" && counted && frames > counted.frames) {
+  if (shown === "playing" && counted && frames && frames >= counted.frames) {
     const rate = (frames - counted.frames) * 1000 / (now - counted.now);
     const behind = Math.max(0, player?.behind ?? 0);
     $("numbers").textContent = `${video.videoWidth} × ${video.videoHeight}, `
-      + `${rate.toFixed(0)} pictures/s, ${behind.toFixed(1)} s behind`;
+      + `${rate.toFixed(0)} pictures/s${rate ? `, ${behind.toFixed(1)} s behind` : ""}`;
   }
   counted = { frames, now };
 }, 1000);

@@ -1,7 +1,7 @@
 // What a person does with a picture: marks it, writes a note, deletes it, has it back.
 // Works wherever facts.html is shown, and tells all others by the event "medium".
 
-import { call } from "./api.js";
+import { call, root } from "./api.js";
 import { toast, trouble } from "./toast.js";
 
 const path = (id) => `api/v1/media/${id}`;
@@ -16,23 +16,51 @@ export async function favourite(id, wanted) {
 
 /** Delete a picture from the library; it can be had back. */
 export async function remove(id) {
+  await keepNotes();
   await call("DELETE", path(id));
   tell(id, { removed: true });
-  toast("Deleted.", "Undo", () => restore(id).catch(trouble));
+  toast("Deleted.", "Undo", () => restore(id).then(() => toast("It is back."), trouble));
 }
 
 /** Have a picture back. */
-export async function restore(id) {
+async function restore(id) {
   await call("POST", `${path(id)}/restore`);
   tell(id, { removed: false });
-  toast("It is back.");
 }
 
-async function note(id, form) {
-  const text = form.elements.note.value.trim();
-  await call("PATCH", path(id), { note: text });
-  tell(id, { note: text });
+async function restoreHere(id) {
+  await restore(id);
+  toast("It is back.", "Show it", () => location.assign(new URL(`media/${id}`, root)));
+}
+
+/** Save a note, if it was changed. */
+async function note(form, asked) {
+  const { note: field } = form.elements;
+  const [before, text] = [field.defaultValue, field.value.trim()];
+  if (text !== before.trim()) {
+    const id = about(form).dataset.medium;
+    field.defaultValue = text; // once is enough
+    form.ariaBusy = "true";
+    try {
+      await call("PATCH", path(id), { note: text });
+    } catch (error) {
+      field.defaultValue = before;
+      throw error;
+    } finally {
+      form.ariaBusy = "false";
+    }
+    tell(id, { note: text });
+  } else if (!asked || form.ariaBusy === "true") {
+    return;
+  }
   toast("The note is saved.");
+}
+
+/** Save what was written and not saved yet: the picture is being left. */
+export async function keepNotes() {
+  for (const form of document.querySelectorAll("form[data-do=note]")) {
+    await note(form).catch(trouble);
+  }
 }
 
 /** Do it once, with the button busy meanwhile. */
@@ -58,7 +86,7 @@ document.addEventListener("click", (event) => {
   const work = {
     favourite: () => favourite(id, place.dataset.favourite !== "true"),
     remove: () => remove(id),
-    restore: () => restore(id),
+    restore: () => restoreHere(id),
   }[button.dataset.do];
   if (work) busy(button, work);
 });
@@ -67,8 +95,12 @@ document.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-do=note]");
   if (!form) return;
   event.preventDefault();
-  busy(form.querySelector("button"), () => note(about(form).dataset.medium, form));
+  busy(form.querySelector("button"), () => note(form, true));
 });
+
+document.addEventListener("change", ({ target }) => target.name === "note" && keepNotes());
+document.addEventListener("visibilitychange", keepNotes);
+addEventListener("pagehide", keepNotes);
 
 // On a page of its own, arrows lead to the neighbours.
 document.addEventListener("keydown", (event) => {
@@ -84,7 +116,6 @@ document.addEventListener("medium", ({ detail }) => {
       place.dataset.favourite = detail.favourite;
       place.querySelector("[data-do=favourite]")?.setAttribute("aria-pressed", detail.favourite);
     }
-    if (place.matches("li") && detail.removed === false) place.remove();
-    else if (place.closest("main") && detail.removed !== undefined) location.reload();
+    if (place.matches("main .about") && detail.removed !== undefined) location.reload();
   }
 });

@@ -1,7 +1,7 @@
 // The picture that fills the screen. `#m5` in the address shows picture 5: Back closes it.
 
 import { fetchPage, root } from "./api.js";
-import { favourite, remove } from "./medium.js";
+import { favourite, keepNotes, remove } from "./medium.js";
 import { trouble } from "./toast.js";
 
 const SWIPE = 60; // pixels
@@ -66,7 +66,7 @@ export class Viewer {
     const plain = !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
     if (!tile || !plain) return;
     event.preventDefault();
-    history.pushState(null, "", `#${tile.id}`);
+    history.pushState(history.state, "", `#${tile.id}`);
     this.#pushed = true;
     this.#show(ofTile(tile));
     this.#stage.querySelector("video")?.play().catch(() => {});
@@ -79,12 +79,12 @@ export class Viewer {
   }
 
   #typed(event) {
-    if (!this.#shown || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!(this.#shown || event.key === "u") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.closest("textarea, input") && event.key !== "Escape") return;
     if (event.target.closest("video") && event.key.startsWith("Arrow")) return; // it seeks
     const what = {
       ArrowLeft: "newer", ArrowRight: "older", f: "favourite", i: "facts", Delete: "remove",
-      Escape: "close",
+      Escape: "close", u: "undo",
     }[event.key];
     if (!what) return;
     event.preventDefault();
@@ -92,7 +92,8 @@ export class Viewer {
   }
 
   #do(what) {
-    const { id, favourite: loved } = this.#shown;
+    const { id, favourite: loved } = this.#shown ?? {};
+    if (what === "undo") document.querySelector(".toast button")?.click();
     if (what === "close") this.#leave();
     if (what === "newer" || what === "older") this.#turn(what).catch(trouble);
     if (what === "facts") this.#facts(this.#side.hidden);
@@ -210,23 +211,24 @@ export class Viewer {
       if (tile) next = ofTile(tile);
     }
     if (!next || this.#shown !== from) return;
-    history.replaceState(null, "", `#m${next.id}`);
+    history.replaceState(history.state, "", `#m${next.id}`);
     this.#show(next);
   }
 
   /** Show, or hide, what is known of it. */
   async #facts(wanted) {
     const { id } = this.#shown;
+    keepNotes();
     this.#side.hidden = !wanted;
     this.#dialog.classList.toggle("split", wanted);
     this.#dialog.querySelector("[data-do=facts]").setAttribute("aria-expanded", wanted);
     if (!wanted) return;
-    try {
-      const page = await fetchPage(new URL(`media/${id}`, root));
-      if (id === this.#shown?.id) this.#side.replaceChildren(page.querySelector(".about"));
-    } catch (error) {
-      this.#side.replaceChildren(error.message);
-    }
+    this.#side.inert = true; // it may be about another picture
+    const page = fetchPage(new URL(`media/${id}`, root));
+    const about = await page.then((found) => found.querySelector(".about"), ({ message }) => message);
+    if (id !== this.#shown?.id) return;
+    this.#side.replaceChildren(about);
+    this.#side.inert = false;
   }
 
   #changed({ id, favourite: loved, removed }) {
@@ -257,7 +259,7 @@ export class Viewer {
   }
 
   #turnTo(tile) {
-    history.replaceState(null, "", `#${tile.id}`);
+    history.replaceState(history.state, "", `#${tile.id}`);
     this.#show(ofTile(tile));
   }
 
@@ -265,13 +267,14 @@ export class Viewer {
   #leave() {
     if (!location.hash.startsWith("#m")) return;
     if (this.#pushed) history.back();
-    else history.replaceState(null, "", location.pathname + location.search);
+    else history.replaceState(history.state, "", location.pathname + location.search);
     this.#hide();
   }
 
   #hide() {
     const shown = this.#shown;
     if (!shown) return;
+    keepNotes();
     this.#pushed = false;
     this.#shown = null;
     this.#stage.replaceChildren();
