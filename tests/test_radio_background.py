@@ -60,12 +60,14 @@ class BackgroundTests(TestCase):
 
     async def test_cancel_at_once(self) -> None:
         """What is cancelled before its turn never begins."""
-        go = threading.Event()
+        held, go = threading.Event(), threading.Event()
 
         async def hold_up() -> None:
+            held.set()
             go.wait(10.0)
 
         holding = self.background.run(hold_up())
+        held.wait(10.0)  # else the first may have its turn together with it
         first = self.background.run(self.work("first"))
         first.cancel()
         go.set()
