@@ -42,8 +42,9 @@ from trailcam.web.private import changing, write_private
 
 try:
     from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
-except ModuleNotFoundError:
+except ModuleNotFoundError:  # each test says so, and is skipped
     sync_playwright = None  # type: ignore[assignment]
+    Browser = BrowserContext = Page = Playwright = Any  # type: ignore[assignment,misc]
 
 __all__ = ["BrowserCase", "Page", "Station"]
 
