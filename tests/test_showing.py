@@ -115,6 +115,16 @@ class ShowingTestCase(ServiceTestCase):
         self.assertFalse(self.radios.turn.locked)
         self.assertFalse(self.fake.session is not None and self.fake.session.is_open)
 
+    def assert_left_once(self, service: CameraService, viewer: Viewer) -> None:
+        """It was put back before it was brought anew for this viewer, who leaves then."""
+        self.read(viewer)
+        self.assertEqual(self.radios.asked, ["wake", "join", "leave", "wake", "join"])
+        self.assertEqual(self.phases(), [*PHASES, None, *PHASES[:-1]])
+        viewer.close()
+        self.until("leaving")
+        self.until(None)
+        self.stop(service)
+
 
 class ComingTests(ShowingTestCase):
     """Viewers come and go, and the camera with them."""
@@ -218,13 +228,7 @@ class ComingTests(ShowingTestCase):
         self.read(viewer := service.live.watch())
         viewer.close()
         self.until("leaving")
-        self.read(viewer := service.live.watch())
-        self.assertEqual(self.radios.asked, ["wake", "join", "leave", "wake", "join"])
-        self.assertEqual(self.phases(), [*PHASES, None, *PHASES[:-1]])
-        viewer.close()
-        self.until("leaving")
-        self.until(None)
-        self.stop(service)
+        self.assert_left_once(service, service.live.watch())
 
     def test_lazy(self) -> None:
         """Before somebody wants to see it, PyAV is not loaded."""
@@ -261,16 +265,6 @@ class EndTests(ShowingTestCase):
         self.assertApproximates(self.network.seconds() - began, 60, 1)
         viewer = service.live.watch()  # before it is put back
         self.assert_left_once(service, viewer)
-
-    def assert_left_once(self, service: CameraService, viewer: Viewer) -> None:
-        """It was put back before it was brought anew for this viewer, who leaves then."""
-        self.read(viewer)
-        self.assertEqual(self.radios.asked, ["wake", "join", "leave", "wake", "join"])
-        self.assertEqual(self.phases(), [*PHASES, None, *PHASES[:-1]])
-        viewer.close()
-        self.until("leaving")
-        self.until(None)
-        self.stop(service)
 
     def test_vanishes(self) -> None:
         """Its network is gone: viewers are told, and it is put back."""
